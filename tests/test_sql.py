@@ -1,0 +1,42 @@
+"""SQL as text: extraction, templates, features, hardness; the guard has a file of its own."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from helpers import sql
+
+FIXTURES = Path(__file__).parent / "fixtures" / "sql"
+
+
+def cases(name):
+    return [json.loads(line) for line in (FIXTURES / name).read_text().splitlines()]
+
+
+@pytest.mark.parametrize("case", cases("extract.jsonl"), ids=lambda case: case["completion"][:30])
+def test_the_statement_is_taken_out_of_a_completion(case):
+    assert sql.extract(case["completion"]) == case["sql"]
+
+
+@pytest.mark.parametrize("case", cases("templates.jsonl"), ids=lambda case: f"{case['a'][:40]} | {case['b'][:40]}")
+def test_templates_fold_values_and_aliases_and_nothing_else(case):
+    assert (sql.template(case["a"]) == sql.template(case["b"])) is case["same"]
+
+
+@pytest.mark.parametrize("case", cases("hardness.jsonl"), ids=lambda case: case["sql"][:50])
+def test_hardness_and_features(case):
+    assert sql.hardness(case["sql"]) == case["hardness"]
+    assert list(sql.features(case["sql"])) == case["features"]
+
+
+def test_a_skeleton_forgets_names_and_keeps_shape():
+    one = sql.skeleton("SELECT c.city FROM customers c JOIN orders o ON o.x = c.x WHERE o.status = 'Shipped'")
+    other = sql.skeleton("SELECT p.name FROM products p JOIN lines l ON l.k = p.k WHERE l.v = 3")
+    assert one == other == "SELECT _ FROM _ JOIN _ ON _ = _ WHERE _ = _"
+    assert sql.skeleton("SELECT COUNT(*) FROM a") != sql.skeleton("SELECT x FROM a")
+
+
+def test_tables_are_named_once_in_order_without_ctes():
+    text = "WITH x AS (SELECT 1 FROM b) SELECT * FROM a JOIN x ON 1 = 1 JOIN b ON 1 = 1"
+    assert set(sql.tables(text)) == {"a", "b"} and len(sql.tables(text)) == 2
