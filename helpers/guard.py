@@ -72,11 +72,15 @@ LENGTH_ARGUMENT = {exp.Pad: "expression", exp.Repeat: "times", exp.Space: "this"
 
 
 class SqlRejected(Exception):
-    """The guard refuses a statement; `reason` is one sentence for the user."""
+    """The guard refuses a statement; `reason` is one sentence for the user.
 
-    def __init__(self, reason: str):
+    `unreadable` tells a statement that is no SQL from one that is refused for what it would do.
+    """
+
+    def __init__(self, reason: str, *, unreadable: bool = False):
         super().__init__(reason)
         self.reason = reason
+        self.unreadable = unreadable
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,7 @@ class Statement:
             raise SqlRejected("The statement is nested too deeply.") from error
         except Exception as error:  # a syntax error or a bug of the parser: what it did not read does not run
             reason = str(error).partition("\n")[0].rstrip(".")
-            raise SqlRejected(f"The statement cannot be read as MySQL: {reason}.") from error
+            raise SqlRejected(f"The statement cannot be read as MySQL: {reason}.", unreadable=True) from error
         return tree
 
 

@@ -70,24 +70,36 @@ def read_rows(path: Path, *, required: bool = False) -> list[dict[str, Any]]:
     """Read a JSON-lines file; a missing one is empty unless `required`. Raises RunError naming the line at fault."""
     if not path.exists() and not required:
         return []
-    rows = []
     try:
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            rows += [json.loads(line)] if line.strip() else []
-    except OSError as error:
-        raise RunError(f"{path} cannot be read ({error.strerror}): check the path.") from error
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{path} cannot be read ({error}): check the path.") from error
+    return [_row(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _row(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        return json.loads(line)
     except ValueError as error:
         raise RunError(f"{path}, line {number}, is not JSON ({error}): mend or remove the line.") from error
-    return rows
 
 
 def predictions(path: Path) -> list[Prediction]:
-    """Read predictions.jsonl of a run folder, or any JSON-lines file of predictions, with seconds where known."""
+    """Read predictions.jsonl of a run folder, or any JSON-lines file of predictions, with seconds where known.
+
+    Raises RunError naming the line of a row without `example_id` or `sql`, and whatever `read_rows` raises.
+    """
     path = path / "predictions.jsonl" if path.is_dir() else path
-    known = {f.name for f in fields(Prediction)}
-    rows = [Prediction(**{k: v for k, v in row.items() if k in known}) for row in read_rows(path, required=True)]
+    rows = [_prediction(path, number, row) for number, row in enumerate(read_rows(path, required=True), 1)]
     seconds = {row["example_id"]: row["seconds"] for row in read_rows(path.parent / "timings.jsonl")}
     return [replace(row, seconds=seconds.get(row.example_id, row.seconds)) for row in rows]
+
+
+def _prediction(path: Path, number: int, row: Any) -> Prediction:
+    if not isinstance(row, dict) or not {"example_id", "sql"} <= row.keys():
+        raise RunError(f"{path}, row {number}: `example_id` and `sql` must be there.")
+    known = {f.name for f in fields(Prediction)}
+    return Prediction(**{name: value for name, value in row.items() if name in known})
 
 
 def replace_file(path: Path, text: str) -> Path:

@@ -164,3 +164,11 @@ def test_a_process_that_ends_early_leaves_a_failed_run(tmp_path):
     assert "runtime_s" in json.loads((tmp_path / "03_baseline" / "metrics.json").read_text())
 
 
+
+
+@pytest.mark.parametrize("row", ['{"sql": "SELECT 1"}', '{"example_id": "q1"}', '[1]'])
+def test_anyones_predictions_need_two_fields(tmp_path, row):
+    path = tmp_path / "mine.jsonl"
+    path.write_text('{"example_id": "q0", "sql": "SELECT 1", "confidence": 0.5}\n' + row + "\n")
+    with pytest.raises(RunError, match="row 2: `example_id` and `sql` must be there"):
+        runs.predictions(path)
