@@ -1,0 +1,117 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,cellView,-all
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: kernelspec,-jupytext.text_representation.jupytext_version
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 03 Baseline prompting
+#
+# **How far does prompting get?**
+#
+# Reads the splits of 02_curate and a schema → writes `predictions.jsonl`.
+#
+# Needs: a T4 and about 6 minutes for 200 questions with an 8 B model in 4 bits; two CPU cores and about 3 minutes with the bundled model.
+
+# %% cellView="form"
+# @title Setup: find the suite and install what is missing
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+REPO_URL = os.environ.get("REPO_URL", "")  # @param {type:"string"}
+_roots = [folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "helpers" / "suite.py").is_file()]
+if not _roots:
+    subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPO_URL, "nl2sql-suite"], check=True)
+_root = _roots[0] if _roots else Path("nl2sql-suite").resolve()
+os.chdir(_root)
+sys.path.insert(0, str(_root))
+from helpers import colab
+
+colab.install_missing()
+
+# %% cellView="form" tags=["parameters"]
+# @title Parameters
+out: str = "outputs/demo"  # @param {type:"string"}
+variant: str = ""  # @param {type:"string"}
+seed: int = 7  # @param {type:"integer"}
+source: str = "sample"  # @param {type:"string"}
+timeout_s: float = 10.0  # @param {type:"number"}
+max_rows: int = 10000  # @param {type:"integer"}
+model_id: str = "bundled"  # @param {type:"string"}
+adapter: str = ""  # @param {type:"string"}
+load_in_4bit: bool = False  # @param {type:"boolean"}
+bnb_4bit_quant_type: str = "nf4"  # @param ["nf4", "fp4"]
+bnb_4bit_use_double_quant: bool = True  # @param {type:"boolean"}
+bnb_4bit_compute_dtype: str = "auto"  # @param ["auto", "float32", "bfloat16", "float16"]
+curated: str = "02_curate"  # @param {type:"string"}
+split: str = "test"  # @param ["train", "dev", "test"]
+limit: int = 0  # @param {type:"integer"}
+k: int = 3  # @param {type:"integer"}
+sample_values: int = 0  # @param {type:"integer"}
+prefill: str = ""  # @param {type:"string"}
+max_new_tokens: int = 160  # @param {type:"integer"}
+batch_size: int = 32  # @param {type:"integer"}
+
+# %%
+from helpers import database, dataset, fewshot, models, params, prompts, runs, tables
+
+p = params.read("03_baseline", globals())
+run = runs.start(p)
+tables.run(run)
+
+# %% [markdown]
+# ## Load the questions
+# The test split is only ever answered; exemplars come from the training split.
+
+# %%
+curated = runs.upstream(p.out, p.curated)
+examples = dataset.load(curated / f"{p.split}.jsonl")[: p.limit or None]
+db = database.connect(p.source, timeout_s=p.timeout_s, max_rows=p.max_rows)
+run.depends(questions=curated / f"{p.split}.jsonl", train=curated / "train.jsonl", schema=db.schema.hash)
+tables.examples(examples[:5])
+
+# %% [markdown]
+# ## Build the prompt
+# Rule, schema and exemplars come first and are the same for every question, so the model reads them once. Below: the whole prompt of the first question.
+
+# %%
+pool = dataset.load(curated / "train.jsonl")
+exemplars = prompts.fixed(pool, k=p.k, seed=p.seed, answered=examples)
+context = prompts.Context(prompts.describe(db.with_samples(p.sample_values), prompts.blurbs(dataset.FOLDER)), exemplars)
+run.depends(prompts=prompts.fingerprint(context))
+tables.conversation(prompts.conversation(context, examples[0].nlq))
+
+# %% [markdown]
+# ## Answer
+# Greedy decoding, all questions in batches. Each answer is on disk as soon as it is there: a run that is killed goes on where it stopped.
+
+# %%
+model = models.load(
+    p.model_id,
+    adapter=runs.adapter_folder(p.out, p.adapter),
+    **params.quantisation(p),
+)
+predictions = fewshot.answer(run, examples, context, model, method=f"few-shot k={p.k}")
+tables.predictions(predictions[:10])
+
+# %% [markdown]
+# ## Finish
+# Nothing is scored here: 06_evaluate does that for all methods in the same way.
+
+# %%
+run.finish({"answered": len(predictions)}, order=[example.id for example in examples])
+
+# %% [markdown]
+# Next: 04_react, or 06_evaluate.

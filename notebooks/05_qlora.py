@@ -1,0 +1,160 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,cellView,-all
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: kernelspec,-jupytext.text_representation.jupytext_version
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 05 QLoRA
+#
+# **Does fine-tuning help?**
+#
+# Reads the splits of 02_curate → writes `adapter/` with its card, `log_history.json` and `predictions.jsonl`.
+#
+# Needs: a T4 and about an hour with an 8 B model in 4 bits; two CPU cores and a few minutes for the demo's few steps.
+
+# %% cellView="form"
+# @title Setup: find the suite and install what is missing
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+REPO_URL = os.environ.get("REPO_URL", "")  # @param {type:"string"}
+_roots = [folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "helpers" / "suite.py").is_file()]
+if not _roots:
+    subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPO_URL, "nl2sql-suite"], check=True)
+_root = _roots[0] if _roots else Path("nl2sql-suite").resolve()
+os.chdir(_root)
+sys.path.insert(0, str(_root))
+from helpers import colab
+
+colab.install_missing()
+
+# %% cellView="form" tags=["parameters"]
+# @title Parameters
+out: str = "outputs/demo"  # @param {type:"string"}
+variant: str = ""  # @param {type:"string"}
+seed: int = 7  # @param {type:"integer"}
+source: str = "sample"  # @param {type:"string"}
+timeout_s: float = 10.0  # @param {type:"number"}
+max_rows: int = 10000  # @param {type:"integer"}
+model_id: str = "bundled"  # @param {type:"string"}
+adapter: str = ""  # @param {type:"string"}
+load_in_4bit: bool = False  # @param {type:"boolean"}
+bnb_4bit_quant_type: str = "nf4"  # @param ["nf4", "fp4"]
+bnb_4bit_use_double_quant: bool = True  # @param {type:"boolean"}
+bnb_4bit_compute_dtype: str = "auto"  # @param ["auto", "float32", "bfloat16", "float16"]
+curated: str = "02_curate"  # @param {type:"string"}
+split: str = "test"  # @param ["train", "dev", "test"]
+limit: int = 0  # @param {type:"integer"}
+k: int = 3  # @param {type:"integer"}
+sample_values: int = 0  # @param {type:"integer"}
+prefill: str = ""  # @param {type:"string"}
+max_new_tokens: int = 160  # @param {type:"integer"}
+batch_size: int = 32  # @param {type:"integer"}
+train_limit: int = 0  # @param {type:"integer"}
+train_k: list[int] = [0, 3]  # @param {type:"raw"}
+lora_r: int = 16  # @param {type:"integer"}
+lora_alpha: int = 32  # @param {type:"integer"}
+lora_dropout: float = 0.05  # @param {type:"number"}
+target_modules: list[str] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]  # @param {type:"raw"}
+use_rslora: bool = False  # @param {type:"boolean"}
+use_dora: bool = False  # @param {type:"boolean"}
+loraplus_lr_ratio: float = 0.0  # @param {type:"number"}
+neftune_noise_alpha: float = 0.0  # @param {type:"number"}
+gradient_checkpointing: bool = False  # @param {type:"boolean"}
+per_device_train_batch_size: int = 4  # @param {type:"integer"}
+gradient_accumulation_steps: int = 4  # @param {type:"integer"}
+learning_rate: float = 0.0002  # @param {type:"number"}
+max_grad_norm: float = 1.0  # @param {type:"number"}
+lr_scheduler_type: str = "cosine"  # @param {type:"string"}
+warmup_steps: int = 10  # @param {type:"integer"}
+max_length: int = 2048  # @param {type:"integer"}
+num_train_epochs: float = 2.0  # @param {type:"number"}
+max_steps: int = -1  # @param {type:"integer"}
+save_steps: int = 50  # @param {type:"integer"}
+
+# %%
+from helpers import database, dataset, fewshot, finetune, models, params, prompts, report, runs, tables
+
+p = params.read("05_qlora", globals())
+run = runs.start(p)
+tables.run(run)
+
+# %% [markdown]
+# ## Load the questions
+# Training sees the training split only; the test split is answered at the end.
+
+# %%
+curated = runs.upstream(p.out, p.curated)
+examples = dataset.load(curated / f"{p.split}.jsonl")[: p.limit or None]
+db = database.connect(p.source, timeout_s=p.timeout_s, max_rows=p.max_rows)
+run.depends(questions=curated / f"{p.split}.jsonl", train=curated / "train.jsonl", schema=db.schema.hash)
+tables.examples(examples[:5])
+
+# %% [markdown]
+# ## Build the prompts
+# Training rows come from the renderer that 03_baseline and 04_react use, token for token; only the answer counts towards the loss.
+
+# %%
+pool = dataset.load(curated / "train.jsonl")
+exemplars = prompts.fixed(pool, k=p.k, seed=p.seed, answered=examples)
+context = prompts.Context(prompts.describe(db.with_samples(p.sample_values), prompts.blurbs(dataset.FOLDER)), exemplars)
+run.depends(prompts=prompts.fingerprint(context))
+tables.conversation(prompts.conversation(context, examples[0].nlq))
+
+# %% [markdown]
+# ## Make the training rows
+# Each example is shown with one of the numbers of exemplars in `train_k`, so that the adapter learns to answer with and without them.
+
+# %%
+dev = dataset.load(curated / "dev.jsonl")
+model = models.load(p.model_id, **params.quantisation(p))
+contexts = finetune.contexts(context, pool, p.train_k, seed=p.seed, answered=[*dev, *examples])
+rows = finetune.rows(pool[: p.train_limit or None], contexts, model, seed=p.seed)
+tables.rows(rows[:5], model)
+
+# %% [markdown]
+# ## Train
+# Loss should fall quickly and then flatten. It says that the answers are being learned, not that new questions will be answered: that is for 06_evaluate to say.
+
+# %%
+history = finetune.train(model, rows, p, run.folder, held_out=[*dev, *examples])
+run.write("log_history.json", history)
+report.figure_loss(history)
+
+# %% [markdown]
+# ## Save the adapter
+# With its card: base model, hashes of the data, recipe.
+
+# %%
+data = {"train.jsonl": runs.sha256(curated / "train.jsonl")}
+adapter = finetune.save(model, run.folder, p, data=data)
+tables.markdown((adapter / "README.md").read_text())
+
+# %% [markdown]
+# ## Load it afresh and answer
+# The model that was trained is dropped: what is measured is what was saved.
+
+# %%
+del model
+model = models.load(p.model_id, adapter=str(adapter), **params.quantisation(p))
+predictions = fewshot.answer(run, examples, context, model, method=f"qlora k={p.k}")
+tables.predictions(predictions[:10])
+
+# %%
+run.finish({"answered": len(predictions)}, order=[example.id for example in examples])
+
+# %% [markdown]
+# Next: 06_evaluate. With `adapter: 05_qlora`, 03, 04 and 07 use this adapter too.

@@ -1,0 +1,97 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,cellView,-all
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: kernelspec,-jupytext.text_representation.jupytext_version
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 07 Playground
+#
+# **Let me ask.**
+#
+# Reads a model or adapter and a database → writes `queries.jsonl`, one line a question.
+#
+# Needs: what the model needs; with the bundled one, two CPU cores.
+
+# %% cellView="form"
+# @title Setup: find the suite and install what is missing
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+REPO_URL = os.environ.get("REPO_URL", "")  # @param {type:"string"}
+_roots = [folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "helpers" / "suite.py").is_file()]
+if not _roots:
+    subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPO_URL, "nl2sql-suite"], check=True)
+_root = _roots[0] if _roots else Path("nl2sql-suite").resolve()
+os.chdir(_root)
+sys.path.insert(0, str(_root))
+from helpers import colab
+
+colab.install_missing()
+
+# %% cellView="form" tags=["parameters"]
+# @title Parameters
+out: str = "outputs/demo"  # @param {type:"string"}
+variant: str = ""  # @param {type:"string"}
+seed: int = 7  # @param {type:"integer"}
+source: str = "sample"  # @param {type:"string"}
+timeout_s: float = 10.0  # @param {type:"number"}
+max_rows: int = 10000  # @param {type:"integer"}
+model_id: str = "bundled"  # @param {type:"string"}
+adapter: str = ""  # @param {type:"string"}
+load_in_4bit: bool = False  # @param {type:"boolean"}
+bnb_4bit_quant_type: str = "nf4"  # @param ["nf4", "fp4"]
+bnb_4bit_use_double_quant: bool = True  # @param {type:"boolean"}
+bnb_4bit_compute_dtype: str = "auto"  # @param ["auto", "float32", "bfloat16", "float16"]
+curated: str = "02_curate"  # @param {type:"string"}
+split: str = "test"  # @param ["train", "dev", "test"]
+limit: int = 0  # @param {type:"integer"}
+k: int = 3  # @param {type:"integer"}
+sample_values: int = 0  # @param {type:"integer"}
+prefill: str = ""  # @param {type:"string"}
+max_new_tokens: int = 160  # @param {type:"integer"}
+batch_size: int = 32  # @param {type:"integer"}
+
+# %%
+from helpers import database, dataset, fewshot, models, params, playground, prompts, runs, tables
+
+p = params.read("07_playground", globals())
+run = runs.start(p)
+tables.run(run)
+
+# %% [markdown]
+# ## Load model and database
+# The same prompt as in 03_baseline, with exemplars from the training split.
+
+# %%
+db = database.connect(p.source, timeout_s=p.timeout_s, max_rows=p.max_rows)
+pool = dataset.load(dataset.FOLDER / "train.jsonl")
+context = prompts.Context(
+    prompts.describe(db.with_samples(p.sample_values), prompts.blurbs(dataset.FOLDER)),
+    prompts.fixed(pool, k=p.k, seed=p.seed),
+)
+model = models.load(p.model_id, adapter=runs.adapter_folder(p.out, p.adapter), **params.quantisation(p))
+
+# %% [markdown]
+# ## Ask
+# Write a question, read the SQL, change it, run it. What the guard refuses never reaches the database.
+
+# %%
+playground.view(
+    predict=lambda question: fewshot.ask(question, context, model, max_new_tokens=p.max_new_tokens, prefill=p.prefill),
+    execute=db.execute,
+    questions=[example.nlq for example in pool[:20]],
+    log=lambda row: run.append("queries.jsonl", row),
+)

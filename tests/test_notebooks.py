@@ -1,0 +1,88 @@
+"""Notebooks: in step with their sources, in the fixed frame, and runnable by plain papermill."""
+
+import ast
+import json
+import re
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import jupytext
+import nbformat
+import papermill
+import pytest
+from jupytext.compare import compare_notebooks
+
+from helpers.params import NOTEBOOKS
+
+FOLDER = Path("notebooks")
+SOURCES = sorted(FOLDER.glob("*.py"))
+COLAB_TRACES = {"colab", "executionInfo", "outputId", "id"}
+
+
+def cells(source, kind):
+    return [cell for cell in jupytext.read(source).cells if cell.cell_type == kind]
+
+
+def is_form(cell):
+    """Setup and parameters: what a reader folds away in Colab."""
+    return cell.metadata.get("cellView") == "form"
+
+
+def test_there_is_a_notebook_for_every_parameter_model():
+    assert [source.stem for source in SOURCES] == list(NOTEBOOKS)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+class TestNotebook:
+    def test_it_is_what_its_source_says(self, source):
+        built = jupytext.read(source.with_suffix(".ipynb"))
+        compare_notebooks(built, jupytext.read(source), fmt="py:percent")
+
+    def test_it_holds_no_outputs_and_no_traces_of_anybody(self, source):
+        notebook = json.loads(source.with_suffix(".ipynb").read_text())
+        nbformat.validate(nbformat.from_dict(notebook))
+        assert not {"widgets", "colab", "accelerator"} & set(notebook["metadata"])
+        for cell in notebook["cells"]:
+            assert not cell.get("outputs") and not cell.get("execution_count")
+            assert not COLAB_TRACES & set(cell["metadata"])
+
+    def test_its_setup_cell_is_everybodys(self, source):
+        first = cells(SOURCES[0], "code")[0]
+        own = cells(source, "code")[0]
+        assert own.source == first.source and is_form(own)
+        assert len(own.source.splitlines()) <= 16
+
+    def test_its_parameters_are_the_models(self, source):
+        seen = papermill.inspect_notebook(source.with_suffix(".ipynb"))
+        fields = NOTEBOOKS[source.stem].model_fields
+        assert list(seen) == list(fields)
+        for name, field in fields.items():
+            assert ast.literal_eval(seen[name]["default"]) == field.default, name
+
+    def test_it_begins_with_its_question_and_ends_by_finishing(self, source):
+        title = cells(source, "markdown")[0].source
+        assert re.match(rf"# {source.stem[:2]} .+\n\n\*\*.+\?\*\*\n\nReads .+ → writes .+\n\nNeeds: ", title) or "**Let me ask.**" in title
+        code = "\n".join(cell.source for cell in cells(source, "code"))
+        assert "run.finish(" in code or source.stem == "07_playground"
+
+    def test_it_is_a_script_of_choices(self, source):
+        code = [cell for cell in cells(source, "code") if not is_form(cell)]
+        lines = [len([line for line in cell.source.splitlines() if line.strip()]) for cell in code]
+        words = sum(len(cell.source.split()) for cell in cells(source, "markdown"))
+        assert sum(lines) <= 120 and max(lines) <= 20 and statistics.median(lines) <= 6 and words <= 600
+        assert 12 <= len(jupytext.read(source).cells) <= 30 or source.stem in ("07_playground",)
+        for cell in code:
+            kinds = {type(node) for node in ast.walk(ast.parse(cell.source))}
+            assert not kinds & {ast.FunctionDef, ast.ClassDef, ast.For, ast.While, ast.Try, ast.If}, cell.source
+
+
+@pytest.mark.parametrize("name", ["01_connect", "02_curate"])
+def test_plain_papermill_runs_it_with_the_demos_values(name, tmp_path):
+    """The notebooks with a model run by plain papermill in `test_demo`, which is the demo itself."""
+    command = [sys.executable, "-m", "papermill", f"notebooks/{name}.ipynb", str(tmp_path / "out.ipynb"),
+               "-f", f"params/demo/{name}.yaml", "-p", "out", str(tmp_path / "suite"), "--no-progress-bar"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "suite" / name / "status").read_text() == "finished"
