@@ -172,7 +172,7 @@ def _made(key: str, write: Callable[[Path], None]) -> Path:
 
 
 def _engine_key(pad_space: bool) -> bytes:
-    rooms = sorted(ROOMS.glob("mysqlite*.py")) + [ROOMS / "schema.py"]
+    rooms = [ROOMS / "mysqlite" / "file.py", ROOMS / "schema.py"]
     return b"".join(room.read_bytes() for room in rooms) + bytes([pad_space])
 
 
@@ -250,4 +250,9 @@ def _server(source: str, engine, limits: dict) -> Database:
         sums = [opened.run(f"CHECKSUM TABLE `{name}`")[1] for name in schema.names]
         return _digest(f"{schema.hash}{sums}".encode())
 
-    return Database(source, schema, opened.run, engine.dispose, fingerprint)
+    def run(statement: str) -> tuple[list[str], list[tuple], bool]:
+        if opened.is_mariadb:
+            mysqlite.full_group_by(statement, schema)
+        return opened.run(statement)
+
+    return Database(source, schema, run, engine.dispose, fingerprint)

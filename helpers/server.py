@@ -30,6 +30,11 @@ class Server:
     max_rows: int
     target: str
 
+    @property
+    def is_mariadb(self) -> bool:
+        """Tell whether the server is MariaDB, once a connection was made."""
+        return bool(getattr(self.engine.dialect, "is_mariadb", False))
+
     def run(self, sql: str) -> tuple[list[str], list[tuple], bool]:
         """Run one statement; return columns, rows and whether rows were left behind.
 

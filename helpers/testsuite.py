@@ -29,7 +29,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from helpers import dataset, journal, local_mysql, mysqlite, mysqlite_file
+from helpers import dataset, journal, local_mysql, mysqlite
 from helpers.clues import clues
 from helpers.comparison import Expected, same_result
 from helpers.database import Database, DatabaseError, connect
@@ -106,7 +106,7 @@ def load(folder: str | Path) -> list[Database]:
 def load_on(server, folder: str | Path) -> list[Database]:
     """Write a suite's variants into scratch databases `ts_01`, `ts_02` ... of a `local_mysql` server; open them."""
     urls = [
-        local_mysql.load(server, mysqlite_file.reflect(path), mysqlite_file.rows(path), database=f"ts_{number:02}")
+        local_mysql.load(server, mysqlite.reflect(path), mysqlite.rows(path), database=f"ts_{number:02}")
         for number, path in enumerate(_files(Path(folder)), 1)
     ]
     return [connect(url) for url in urls]

@@ -69,6 +69,8 @@ WRONG = [
     ("", "guard"),
     ("SELECT COUNT(*) FROM orderdetails a, orderdetails b, orderdetails c WHERE a.priceEach + b.priceEach < c.priceEach", "timeout"),
     ("SELECT (SELECT city FROM offices)", "1242"),
+    ("SELECT country, city FROM customers GROUP BY country", "1055"),
+    ("SELECT city, COUNT(*) FROM offices", "1140"),
 ]
 
 

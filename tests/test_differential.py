@@ -25,7 +25,7 @@ from tests.statements import statement
 HERE = Path(__file__).parent
 FIXTURES = HERE / "fixtures" / "differential"
 GOLDS = HERE.parent / "data" / "classicmodels"
-GENERATED = 1500
+GENERATED = 1000
 GROUP_ERRORS = (1055, 1140)
 SESSION = (
     f"SET sql_mode = '{local_mysql.SQL_MODE}', group_concat_max_len = 1024, time_zone = '+00:00', "

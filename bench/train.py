@@ -1,0 +1,185 @@
+"""Measure fine-tuning the bundled model: rows a second and memory, beside TRL's default and one row at a time.
+
+    python bench/train.py [--rows 8] [--steps 2] [--skip trl]
+
+Every way trains on the same rows, with the same adapter, in a process of its own; seconds are the Trainer's
+train_runtime, and the cores' seconds a row stand beside them for a machine that is busy. Prompts show a few of the
+sample's tables, since TRL's padded batch of the whole schema takes more than 20 GB. Prints a table and, as its last
+line, one JSON object: ratio_trl and ratio_one_by_one (rows a second of packed rows over theirs, fp32), rows_per_s and
+peak_gb (packed, fp32), rows_per_s_16, rows_per_s_bf16, rows_per_s_nf4_bf16, max_rel_grad_error (packed beside separate
+rows, fp32) and max_rel_grad_error_nf4 (packed in 4 bits beside separate rows with the dequantised weights).
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from helpers import dataset, finetune, models, prompts, runtime, sample  # noqa: E402
+from helpers.params import Qlora  # noqa: E402
+
+TABLES = 4
+FIXED = Qlora(lora_dropout=0.0)  # no two ways would draw the same dropout, and gradients are to be equal
+WAYS = {  # name: how the model is loaded, rows in a pack for each row of the batch
+    "packed": ({}, 1), "packed_16": ({}, 2), "packed_bf16": ({"compute_dtype": "bfloat16"}, 1),
+    "packed_nf4_bf16": ({"compute_dtype": "bfloat16", "load_in_4bit": True}, 1), "one_by_one": ({}, 0),
+}
+
+
+def training_rows(model: models.Model, count: int) -> list[finetune.Row]:
+    """Return rows of the shipped training questions that share a prompt of about half the usual length."""
+    schema = sample.schema()
+    description = prompts.describe(replace(schema, tables=schema.tables[:TABLES]), prompts.blurbs(dataset.FOLDER))
+    examples = dataset.load(dataset.FOLDER / "train.jsonl")
+    return finetune.rows((examples * count)[:count], [prompts.Context(description)], model, seed=7)
+
+
+def train(name: str, size: int, steps: int) -> dict:
+    """Train `steps` steps one of our ways and return its figures."""
+    import peft  # noqa: F401  (imports are not training, and take seconds)
+    from transformers import Trainer  # noqa: F401
+
+    load, scale = WAYS[name]
+    model = models.load("bundled", **load)
+    pack = size * scale or 1
+    params = FIXED.model_copy(update={"per_device_train_batch_size": pack, "max_steps": steps,
+                                      "gradient_accumulation_steps": 1 if scale else size})
+    batch = pack if scale else size
+    with tempfile.TemporaryDirectory() as folder:
+        rows, start = training_rows(model, batch * steps), time.process_time()
+        history = finetune.train(model, rows, params, folder)
+    return figures(history[-1]["train_runtime"], start, batch * steps)
+
+
+def train_trl(size: int, steps: int) -> dict:
+    """Train the same rows with TRL's SFTTrainer as it comes, but for what the comparison fixes."""
+    import datasets
+    from peft import LoraConfig
+    from trl import SFTConfig, SFTTrainer
+
+    model = models.load("bundled")
+    rows = [{"input_ids": [*row.prompt, *row.completion],
+             "completion_mask": [0] * len(row.prompt) + [1] * len(row.completion)}
+            for row in training_rows(model, size * steps)]
+    lora = LoraConfig(task_type="CAUSAL_LM", r=FIXED.lora_r, lora_alpha=FIXED.lora_alpha,
+                      lora_dropout=FIXED.lora_dropout, target_modules=FIXED.target_modules)
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = SFTTrainer(model.model, SFTConfig(
+            output_dir=folder, per_device_train_batch_size=size, max_steps=steps, learning_rate=FIXED.learning_rate,
+            max_length=FIXED.max_length, completion_only_loss=True, bf16=False, use_cpu=True, report_to="none",
+            save_strategy="no", disable_tqdm=True,
+        ), train_dataset=datasets.Dataset.from_list(rows), processing_class=model.tokenizer, peft_config=lora)
+        start = time.process_time()
+        return figures(trainer.train().metrics["train_runtime"], start, size * steps)
+
+
+def figures(seconds: float, start: float, count: int) -> dict:
+    """Return speed and memory after `count` rows in so many seconds; `start` is the process's time before them."""
+    return {"rows_per_s": round(count / seconds, 3), "core_s_a_row": round((time.process_time() - start) / count, 2),
+            "peak_gb": round(runtime.peak_memory()["peak_rss_mb"] / 1024, 2)}
+
+
+def gradient_error(size: int, load_in_4bit: bool) -> dict:
+    """Return the largest relative error of loss and adapter gradients, packed beside separate rows."""
+    from helpers import packing
+
+    model = models.load("bundled", load_in_4bit=load_in_4bit)
+    rows = training_rows(model, size)
+    packed = gradients(with_adapter(model.model), [packing.collate_merged([rows])], packing.MERGED)
+    dense = dequantised(model.model) if load_in_4bit else model.model
+    separate = [packing.collate_rows([[row]]) for row in rows]
+    expected = gradients(with_adapter(dense) if load_in_4bit else dense, separate, packing.ROWS)
+    pairs = zip(expected, packed, strict=True)
+    return {"error": max(((a - b).norm() / a.norm()).item() for a, b in pairs)}
+
+
+def with_adapter(module):
+    """Put a random adapter into the module; both halves random, or half of the gradients would be zero."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(7)
+    get_peft_model(module, LoraConfig(r=16, target_modules=FIXED.target_modules))
+    for name, parameter in module.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.01)
+    return module.train()
+
+
+def dequantised(module):
+    """Return the bundled model with the weights that the module's 4 bits stand for."""
+    from bitsandbytes.functional import dequantize_4bit
+
+    dense = models.load("bundled").model
+    for name, layer in module.named_modules():
+        if getattr(getattr(layer, "weight", None), "quant_state", None) is not None:
+            plain = dense.get_submodule(name.removesuffix(".base_layer"))
+            plain.weight.data = dequantize_4bit(layer.weight.data, layer.weight.quant_state).float()
+    return dense
+
+
+def gradients(module, batches: list[dict], way) -> list:
+    """Return loss and gradients, in the order of the parameters' names."""
+    import torch
+
+    from helpers import packing
+
+    module.zero_grad()
+    count = torch.tensor(sum(int((batch["labels"] != packing.IGNORED).sum()) for batch in batches))
+    total = torch.zeros(())
+    with packing.using(module, way):
+        for batch in batches:
+            loss = module(**batch, num_items_in_batch=count, use_cache=False).loss
+            loss.backward()
+            total += loss.detach()
+    named = sorted((name, p.grad.clone()) for name, p in module.named_parameters() if p.requires_grad)
+    return [total, *(grad for _, grad in named)]
+
+
+def measure(name: str, size: int, steps: int) -> dict:
+    """Return the figures of one way."""
+    if name.startswith("gradients"):
+        return gradient_error(size, name == "gradients_nf4")
+    return train_trl(size, steps) if name == "trl" else train(name, size, steps)
+
+
+def in_a_process(name: str, given: argparse.Namespace) -> dict:
+    """Measure one way in a process of its own, so that its peak memory is its own."""
+    command = [sys.executable, __file__, "--only", name, "--rows", str(given.rows), "--steps", str(given.steps)]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench/train.py", description=__doc__.partition("\n")[0])
+    parser.add_argument("--rows", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=2)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--skip", nargs="*", default=[])
+    given = parser.parse_args()
+    if given.only:
+        print(json.dumps(measure(given.only, given.rows, given.steps)))
+        return
+    measured = {}
+    for name in ("gradients", "gradients_nf4", *WAYS, "trl"):
+        if name not in given.skip:
+            measured[name] = in_a_process(name, given)
+            print(f"{name:16} {measured[name]}", flush=True)
+    speed = {name: found["rows_per_s"] for name, found in measured.items() if "rows_per_s" in found}
+    others = [name for name in ("trl", "one_by_one") if name in speed]
+    result = {f"ratio_{name}": round(speed["packed"] / speed[name], 2) for name in others}
+    result |= {f"rows_per_s{name.removeprefix('packed')}": speed[name] for name in speed if name.startswith("packed")}
+    result |= {f"max_rel_grad_error{name.removeprefix('gradients')}": found["error"]
+               for name, found in measured.items() if "error" in found}
+    print(json.dumps(result | {"peak_gb": measured["packed"]["peak_gb"]}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+"""What a fine-tuning will take, before a weight is downloaded: parameters, memory, minutes, and settings that fit.
+
+>>> shape = shape_of("meta-llama/Meta-Llama-3-8B-Instruct")
+>>> expected = estimate(shape, params, DEVICES["T4"], tokens=Tokens(prefix=1000, suffix=80, completion=40), rows=2000)
+>>> expected.peak_gb, expected.minutes
+>>> fitting(shape, params, DEVICES["T4"], tokens=…, rows=2000)          # settings to change, or {} if it fits
+{'gradient_checkpointing': True}
+
+All follows from the architecture's numbers by counting what a Llama-like block keeps for its backward pass. The two
+constants of a CPU (what the allocator adds, seconds an element) were fitted to the bundled model on an EPYC with two
+cores, timed by one core's seconds: memory within 15 % without gradient checkpointing, time within 10 %. With
+checkpointing a CPU takes up to twice the memory estimated, as its allocator gives little back. The GPUs' rates are
+their data sheets' times an assumed efficiency and have not been measured. Memory is in GB of 2**30 bytes.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from helpers import bundled
+from helpers.params import Qlora
+
+GB = 2**30
+ALLOCATOR = {"cpu": 1.7, "cuda": 1.1}  # memory held over memory asked for, while activations come and go
+LIBRARIES_GB = {"cpu": 0.5, "cuda": 0.5}  # torch, transformers and peft themselves; a CUDA context
+SECONDS_AN_ELEMENT = 12.7e-9  # of one core, for all that is not a matrix product, a kept activation
+EFFICIENCY = {"cpu": 1.0, "cuda": 0.35}  # a CPU's rate is measured on a product, a GPU's is from its data sheet
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+LORA_STATE = 16  # bytes of a trainable weight: itself, its gradient and two moments, fp32
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The numbers of a Llama-like architecture on which cost depends."""
+
+    layers: int
+    hidden: int
+    intermediate: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocabulary: int
+    tied: bool
+
+    @property
+    def modules(self) -> dict[str, tuple[int, int]]:
+        """Return (inputs, outputs) of the linear modules of one layer."""
+        attended, shared = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        return {"q_proj": (self.hidden, attended), "k_proj": (self.hidden, shared), "v_proj": (self.hidden, shared),
+                "o_proj": (attended, self.hidden), "gate_proj": (self.hidden, self.intermediate),
+                "up_proj": (self.hidden, self.intermediate), "down_proj": (self.intermediate, self.hidden)}
+
+    @property
+    def linear(self) -> int:
+        """Return the parameters that 4-bit loading quantises."""
+        return self.layers * sum(inputs * outputs for inputs, outputs in self.modules.values())
+
+    @property
+    def embedded(self) -> int:
+        """Return the parameters of embeddings, head and norms, which stay whole."""
+        return (1 if self.tied else 2) * self.vocabulary * self.hidden + (2 * self.layers + 1) * self.hidden
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where training runs: a "cpu" or "cuda" device, its memory, cores, and matrix products in TFLOP/s by dtype."""
+
+    kind: str
+    memory_gb: float
+    tflops: dict[str, float]
+    cores: int = 1
+    dtype: str = "float32"
+
+
+DEVICES = {
+    "T4": Device("cuda", 15.0, {"float16": 65.0}, dtype="float16"),
+    "L4": Device("cuda", 22.5, {"bfloat16": 121.0}, dtype="bfloat16"),
+    "A100-40GB": Device("cuda", 40.0, {"bfloat16": 312.0}, dtype="bfloat16"),
+    "A100-80GB": Device("cuda", 80.0, {"bfloat16": 312.0}, dtype="bfloat16"),
+}
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Lengths in tokens: what all prompts share, and what a row adds to it, its completion included."""
+
+    prefix: int
+    suffix: int
+    completion: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a training is expected to take."""
+
+    parameters: int
+    trainable: int
+    weights_gb: float
+    adapter_gb: float
+    activations_gb: float
+    peak_gb: float
+    steps: int
+    step_s: float
+    minutes: float
+
+
+def shape_of(model_id: str) -> Shape:
+    """Return the shape of a model from its config.json, which is fetched if need be; raises OSError without one."""
+    if model_id == "bundled" and not (bundled.folder() / "config.json").exists():
+        return Shape(30, 576, 1536, 9, 3, 64, 49152, True)
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(bundled.folder() if model_id == "bundled" else model_id)
+    config, heads = config.get_text_config(), config.get_text_config().num_attention_heads
+    return Shape(config.num_hidden_layers, config.hidden_size, config.intermediate_size, heads,
+                 getattr(config, "num_key_value_heads", None) or heads,
+                 getattr(config, "head_dim", None) or config.hidden_size // heads, config.vocab_size,
+                 config.tie_word_embeddings)
+
+
+def estimate(shape: Shape, params: Qlora, device: Device, *, tokens: Tokens, rows: int) -> Estimate:
+    """Estimate a training of `rows` rows by these parameters on the device."""
+    dtype = device.dtype if params.bnb_4bit_compute_dtype == "auto" else params.bnb_4bit_compute_dtype
+    size = params.per_device_train_batch_size
+    length = tokens.prefix + size * tokens.suffix
+    weights = _weights(shape, params, BYTES[dtype]) / GB
+    trainable = shape.layers * params.lora_r * sum(
+        sum(shape.modules[name]) for name in params.target_modules if name in shape.modules)
+    kept = _kept(shape, params, BYTES[dtype]) * length
+    logits = 3 * 4 * size * tokens.completion * shape.vocabulary  # fp32: logits, their softmax, their gradient
+    activations = ALLOCATOR[device.kind] * kept / GB + logits / GB
+    adapter = LORA_STATE * trainable / GB
+    loading = max(weights, BYTES[dtype] * (shape.linear + shape.embedded) / GB) if device.kind == "cpu" else weights
+    step = params.gradient_accumulation_steps * _pass_seconds(shape, params, device, dtype, length)
+    packs = math.ceil(rows / size)
+    steps = params.max_steps if params.max_steps > 0 else math.ceil(
+        params.num_train_epochs * packs / params.gradient_accumulation_steps)
+    return Estimate(shape.linear + shape.embedded, trainable, round(weights, 2), round(adapter, 2),
+                    round(activations, 2), round(LIBRARIES_GB[device.kind] + loading + adapter + activations, 2),
+                    steps, round(step, 2), round(steps * step / 60, 1))
+
+
+def fitting(shape: Shape, params: Qlora, device: Device, *, tokens: Tokens, rows: int) -> dict | None:
+    """Return the least change of settings with which the training fits the device's memory, or None if none does.
+
+    The effective batch stays as it is: smaller packs, accumulated longer, are the same training, only slower.
+    """
+    for changes in _changes(params):
+        tried = params.model_copy(update=changes)
+        if estimate(shape, tried, device, tokens=tokens, rows=rows).peak_gb <= 0.95 * device.memory_gb:
+            return changes
+    return None
+
+
+def this_cpu() -> Device:
+    """Measure this machine's cores and matrix products, and the memory that is free; takes a second."""
+    import time
+
+    import psutil
+    import torch
+
+    rates = {}
+    for dtype in ("float32", "bfloat16"):
+        matrix, times = torch.randn(1024, 1024).to(getattr(torch, dtype)), []
+        for _ in range(8):
+            start = time.perf_counter()
+            matrix @ matrix
+            times.append(time.perf_counter() - start)
+        rates[dtype] = 2 * 1024**3 / min(times) / 1e12
+    return Device("cpu", psutil.virtual_memory().available / GB, rates, torch.get_num_threads())
+
+
+def _weights(shape: Shape, params: Qlora, width: int) -> float:
+    """Return the bytes of the loaded weights; 4 bits come with a scale for 64, itself in 8 bits if quantised twice."""
+    if not params.load_in_4bit:
+        return width * (shape.linear + shape.embedded)
+    bits = 4 + (8 / 64 + 32 / (64 * 256) if params.bnb_4bit_use_double_quant else 32 / 64)
+    return shape.linear * bits / 8 + width * shape.embedded
+
+
+def _elements(shape: Shape) -> int:
+    """Return the numbers a layer keeps of one token: two norms, queries to output, and the gated product."""
+    attended, shared = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    return 6 * shape.hidden + 3 * attended + 2 * shared + 4 * shape.intermediate
+
+
+def _kept(shape: Shape, params: Qlora, width: int) -> float:
+    """Return the bytes kept of one token for the backward pass, over all layers."""
+    inputs = sum(shape.modules[name][0] for name in params.target_modules if name in shape.modules)
+    # An adapter keeps its input in fp32, and with dropout the mask, in place of the input in the model's own dtype.
+    lora = inputs * ((8 if params.lora_dropout else 4) - width)
+    layer = width * _elements(shape) + lora
+    return layer + shape.layers * width * shape.hidden if params.gradient_checkpointing else shape.layers * layer
+
+
+def _pass_seconds(shape: Shape, params: Qlora, device: Device, dtype: str, length: int) -> float:
+    """Return the seconds of one forward and backward pass over a pack of `length` tokens."""
+    again = 1.5 if params.gradient_checkpointing else 1.0  # forward, backward, and forward once more
+    operations = again * length * 4 * shape.linear  # attention and adapters are in the seconds an element
+    seconds = operations / (EFFICIENCY[device.kind] * device.tflops.get(dtype, device.tflops[device.dtype]) * 1e12)
+    if device.kind == "cpu":
+        seconds += (1 + again) / 2 * length * shape.layers * _elements(shape) * SECONDS_AN_ELEMENT / device.cores
+    return seconds
+
+
+def _changes(params: Qlora) -> Iterator[dict]:
+    """Yield changes of settings, the cheapest first: a smaller pack computes the prefix more often."""
+    size, accumulation = params.per_device_train_batch_size, params.gradient_accumulation_steps
+    while size:
+        smaller = {"per_device_train_batch_size": size, "gradient_accumulation_steps": accumulation}
+        for base in ({}, {"gradient_checkpointing": True}, {"gradient_checkpointing": True, "load_in_4bit": True}):
+            yield {name: value for name, value in (base | smaller).items() if getattr(params, name) != value}
+        size, accumulation = size // 2, accumulation * 2

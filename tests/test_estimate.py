@@ -1,0 +1,77 @@
+"""The pre-flight estimate against what was measured, and against published figures."""
+
+import pytest
+
+from helpers import estimate
+from helpers.estimate import DEVICES, Device, Shape, Tokens
+from helpers.params import Qlora
+
+BUNDLED = Shape(30, 576, 1536, 9, 3, 64, 49152, True)
+LLAMA_8B = Shape(32, 4096, 14336, 32, 8, 128, 128256, False)
+EPYC = Device("cpu", 16.0, {"float32": 0.165, "bfloat16": 0.402}, cores=2)
+
+
+@pytest.mark.parametrize("shape, parameters", [(BUNDLED, 134.5e6), (LLAMA_8B, 8.03e9)])
+def test_parameters_are_those_of_the_model_card(shape, parameters):
+    counted = estimate.estimate(shape, Qlora(), EPYC, tokens=Tokens(100, 10, 5), rows=8)
+    assert counted.parameters == pytest.approx(parameters, rel=0.005)
+
+
+def test_the_adapter_of_the_bundled_model_has_the_size_peft_reports():
+    assert estimate.estimate(BUNDLED, Qlora(), EPYC, tokens=Tokens(100, 10, 5), rows=8).trainable == 4_884_480
+
+
+@pytest.mark.parametrize("load_in_4bit, dtype, size, dropout, tokens, peak_gb, step_s", [
+    (False, "float32", 8, 0.05, 1299, 5.12, 6.3),
+    (False, "float32", 8, 0.0, 1299, 4.10, 6.2),
+    (False, "bfloat16", 8, 0.0, 1299, 3.16, 4.35),
+    (True, "float32", 8, 0.0, 1299, 4.46, 6.3),
+    (True, "bfloat16", 8, 0.0, 1299, 2.84, 4.7),
+    (True, "float32", 8, 0.0, 1420, 4.49, 6.6),
+    (True, "float32", 16, 0.0, 1660, 5.11, 7.6),
+])
+def test_memory_and_time_are_near_what_was_measured_on_two_cores(load_in_4bit, dtype, size, dropout, tokens, peak_gb,
+                                                                 step_s):
+    params = Qlora(load_in_4bit=load_in_4bit, bnb_4bit_compute_dtype=dtype, per_device_train_batch_size=size,
+                   gradient_accumulation_steps=1, lora_dropout=dropout)
+    expected = estimate.estimate(BUNDLED, params, EPYC, tokens=Tokens(tokens - 47 * size, 47, 33), rows=size)
+    assert expected.peak_gb == pytest.approx(peak_gb, rel=0.15)
+    assert expected.step_s == pytest.approx(step_s, rel=0.10)
+
+
+def test_steps_follow_from_rows_epochs_and_accumulation():
+    params = Qlora(per_device_train_batch_size=4, gradient_accumulation_steps=4, num_train_epochs=2)
+    assert estimate.estimate(BUNDLED, params, EPYC, tokens=Tokens(900, 50, 30), rows=160).steps == 20
+    limited = params.model_copy(update={"max_steps": 7})
+    assert estimate.estimate(BUNDLED, limited, EPYC, tokens=Tokens(900, 50, 30), rows=160).steps == 7
+
+
+@pytest.mark.parametrize("load_in_4bit, peak_gb", [(True, 7.4), (False, 16.2)])
+def test_an_8b_model_takes_about_what_torchtune_published(load_in_4bit, peak_gb):
+    params = Qlora(load_in_4bit=load_in_4bit, gradient_checkpointing=True, per_device_train_batch_size=2, lora_r=8)
+    expected = estimate.estimate(LLAMA_8B, params, DEVICES["A100-40GB"], tokens=Tokens(0, 256, 100), rows=2)
+    assert expected.peak_gb == pytest.approx(peak_gb, rel=0.15)
+
+
+@pytest.mark.parametrize("memory_gb, changed", [
+    (80.0, set()), (10.0, {"gradient_checkpointing"}), (1.0, None),
+    (8.2, {"gradient_checkpointing", "per_device_train_batch_size", "gradient_accumulation_steps"})])
+def test_settings_that_fit_keep_the_effective_batch(memory_gb, changed):
+    params = Qlora(load_in_4bit=True, per_device_train_batch_size=16, gradient_accumulation_steps=1)
+    device = Device("cuda", memory_gb, {"float16": 65.0}, dtype="float16")
+    tokens = Tokens(1000, 80, 40)
+    changes = estimate.fitting(LLAMA_8B, params, device, tokens=tokens, rows=100)
+    if changed is None:
+        assert changes is None
+        return
+    assert set(changes) == changed
+    fits = params.model_copy(update=changes)
+    assert estimate.estimate(LLAMA_8B, fits, device, tokens=tokens, rows=100).peak_gb <= memory_gb
+    assert fits.per_device_train_batch_size * fits.gradient_accumulation_steps == 16
+
+
+def test_the_shape_is_read_from_a_configuration(tmp_path):
+    from tests import tiny_model
+
+    tiny_model.config().save_pretrained(tmp_path)
+    assert estimate.shape_of(str(tmp_path)) == Shape(2, 64, 128, 4, 2, 16, 320, False)
