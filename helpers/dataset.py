@@ -78,6 +78,13 @@ def read(questions: str | Path, *, test: float, dev: float, seed: int) -> dict[s
     return load_splits(path) if path.is_dir() else split(load(path), test=test, dev=dev, seed=seed)
 
 
+def synthesise(database, *, seed: int, n: int, **options) -> list[Example]:
+    """Make `n` training examples for a database from its question templates; see `synthesis.synthesise`."""
+    from helpers import synthesis  # which makes Examples, and so imports this room
+
+    return synthesis.synthesise(database, seed=seed, n=n, **options)
+
+
 def files(questions: str | Path) -> dict[str, Path]:
     """Return the files that `read` reads, by the names of their splits, for a run's configuration."""
     path = Path(questions)

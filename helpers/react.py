@@ -109,7 +109,8 @@ def answer(run: runs.Run, examples: Sequence[Example], context: Context, databas
 
     def ask(conversations, stop, max_new_tokens):
         return models.generate(
-            model, conversations, stop=stop, max_new_tokens=max_new_tokens, batch_size=p.batch_size, seed=p.seed
+            model, conversations, stop=stop, max_new_tokens=max_new_tokens, batch_size=p.batch_size, seed=p.seed,
+            keep=True,  # a trace only grows: the next step reads what is new
         )
 
     solved = solve(open_ones, context, database, ask, budget=budget(p), group=p.batch_size, model_id=model.id)

@@ -64,6 +64,7 @@ def tables(sql: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(named))
 
 
+@lru_cache(maxsize=20_000)
 def template(sql: str) -> str:
     """Mask the literals and fold the aliases: two items of one template differ in their values only.
 

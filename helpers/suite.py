@@ -105,6 +105,7 @@ def _refuse_unused(given: list[tuple[str, str]], wanted: list[str]) -> None:
 def _execute(parameters: Common, folder: Path) -> None:
     import papermill
     from papermill.exceptions import PapermillExecutionError
+    from traitlets.config import Config
 
     name = notebook_of(parameters)
     folder.mkdir(parents=True, exist_ok=True)
@@ -113,6 +114,8 @@ def _execute(parameters: Common, folder: Path) -> None:
         papermill.execute_notebook(
             ROOT / "notebooks" / f"{name}.ipynb", folder / "notebook.ipynb", parameters.model_dump(),
             progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr, cwd=ROOT,
+            # Sockets in the file system: no port that others on the machine could open.
+            config=Config({"KernelManager": {"transport": "ipc"}}),
         )
     except PapermillExecutionError as error:
         _mark_failed(folder, error)

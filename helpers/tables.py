@@ -114,10 +114,16 @@ def golds(answers: Sequence[tuple[Example, Result]]):
                     "results cut at the row cap": ", ".join(cut) or "none"})
 
 
-def leaks(pairs: Sequence[tuple[str, Example, str, Example]]):
-    """Show pairs of examples in two splits that share a question or a template."""
-    return _rows([(one, a.id, a.nlq, other, b.id, b.nlq) for one, a, other, b in pairs],
-                 "split", "id", "question", "other split", "other id", "other question")
+def findings(diagnosis):
+    """Show what the doctor found, the gravest first."""
+    return _rows([(f.level, f.check, f.split, f.sentence) for f in diagnosis.findings], "level", "check", "split", "finding")
+
+
+def records(rows: Sequence[Mapping]):
+    """Show rows that all have the same keys."""
+    import pandas
+
+    return pandas.DataFrame(list(rows))
 
 
 def trace(opened: Run, example: Example):

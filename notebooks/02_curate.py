@@ -19,7 +19,7 @@
 #
 # **Which questions are fit to train and test on?**
 #
-# Reads `train`, `dev` and `test.jsonl` of a folder, or one file of questions → writes the three splits, `README.md` (a card with hashes), and `doctor.json`.
+# Reads `train`, `dev` and `test.jsonl` of a folder, or one file of questions → writes the three splits, `README.md` (a card with hashes), `doctor.json` and `leakage.csv`.
 #
 # Needs: a CPU; under a minute.
 
@@ -54,7 +54,7 @@ test_size: float = 0.4  # @param {type:"number"}
 dev_size: float = 0.2  # @param {type:"number"}
 
 # %%
-from helpers import database, dataset, params, runs, tables
+from helpers import audit, database, dataset, params, runs, tables
 
 p = params.read("02_curate", globals())
 run = runs.start(p)
@@ -78,11 +78,30 @@ tables.splits(splits)
 tables.golds(dataset.execute(splits, db))
 
 # %% [markdown]
-# ## Look for leaks
-# A question or a SQL template in two splits would let training answer the test. The table should be empty.
+# ## Ask the doctor
+# A leak, a tie under LIMIT or a gold that fails as its own prediction would make a score wrong, and stops the run. A warning makes it doubtful.
 
 # %%
-tables.leaks(dataset.overlap(splits))
+diagnosis = audit.examine(splits, db)
+audit.write(diagnosis, run.folder)
+audit.stop_on_errors(diagnosis)
+tables.findings(diagnosis)
+
+# %% [markdown]
+# How many templates are there, how many independent questions is that worth, and what would one constant answer score?
+
+# %%
+tables.records(diagnosis.tables["splits"])
+
+# %%
+tables.records(diagnosis.tables["results"])
+
+# %% [markdown]
+# ## Compare the styles of the splits
+# Training that returns keys nobody asked for, or sorts unasked, teaches a model to fail the test. Rows that differ by more than five points are found above.
+
+# %%
+tables.records(diagnosis.tables["style"])
 
 # %% [markdown]
 # ## Write the splits
