@@ -12,7 +12,7 @@ demo: .venv/installed
 
 test: .venv/installed-dev
 	$(BIN)/python -m helpers.bundled
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

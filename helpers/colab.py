@@ -52,9 +52,12 @@ def _install(wanted: list[str], constraints: list[str]) -> None:
         file.write("\n".join(constraints))
         file.flush()
         uv = shutil.which("uv")
-        installer = [uv, "pip", "install", "--python", sys.executable] if uv else [sys.executable, "-m", "pip", "install"]
-        done = subprocess.run([*installer, "--quiet", "--constraint", file.name, *wanted],
-                              capture_output=True, text=True, check=False)
+        installer = (
+            [uv, "pip", "install", "--python", sys.executable] if uv else [sys.executable, "-m", "pip", "install"]
+        )
+        done = subprocess.run(
+            [*installer, "--quiet", "--constraint", file.name, *wanted], capture_output=True, text=True, check=False
+        )
     if done.returncode:
         raise SetupError(f"Installing {', '.join(wanted)} failed: {done.stderr.strip().splitlines()[-1]}")
 

@@ -26,8 +26,19 @@ from helpers.database_error import DatabaseError
 from helpers.schema import Column, ForeignKey, Schema, Table, from_ddl, parents_first, to_ddl
 from helpers.server_errors import TIMEOUTS
 
-__all__ = ["Column", "Database", "DatabaseError", "ForeignKey", "Result", "Schema", "Table", "connect", "from_ddl",
-           "parents_first", "to_ddl"]
+__all__ = [
+    "Column",
+    "Database",
+    "DatabaseError",
+    "ForeignKey",
+    "Result",
+    "Schema",
+    "Table",
+    "connect",
+    "from_ddl",
+    "parents_first",
+    "to_ddl",
+]
 
 KEPT_ROWS = 1_000_000
 ROOMS = Path(__file__).parent

@@ -45,7 +45,10 @@ def answer(run: Run, examples: Sequence[Example], context: Context, model: Model
 def ask(question: str, context: Context, model: Model, *, max_new_tokens: int = 160, prefill: str = "") -> Prediction:
     """Answer one question that belongs to no run."""
     [completion] = models.generate(
-        model, [prompts.conversation(context, question)], max_new_tokens=max_new_tokens, prefill=prefill,
+        model,
+        [prompts.conversation(context, question)],
+        max_new_tokens=max_new_tokens,
+        prefill=prefill,
         stop="statement",
     )
     return _prediction(Example("asked", question, ""), completion, model, "asked")

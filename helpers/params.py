@@ -106,7 +106,8 @@ class Qlora(Prompted):
     lora_dropout: Rate = Field(0.05, description="dropout before the adapter")
     target_modules: list[str] = Field(
         ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
-        min_length=1, description="linear modules that receive an adapter",
+        min_length=1,
+        description="linear modules that receive an adapter",
     )
     use_rslora: bool = Field(False, description="scale by alpha / sqrt(r) (rsLoRA)")
     use_dora: bool = Field(False, description="learn magnitude and direction apart (DoRA)")
@@ -196,7 +197,8 @@ def read(notebook: str, variables: Mapping[str, Any]) -> Common:
     fields = NOTEBOOKS[notebook].model_fields
     literal = (bool, int, float, str, list, dict, type(None))
     values = {
-        name: value for name, value in variables.items()
+        name: value
+        for name, value in variables.items()
         if name in fields or (type(value) in literal and name[0] != "_" and name not in ("In", "Out", "REPO_URL"))
     }
     return check(notebook, values, where=notebook)

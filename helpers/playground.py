@@ -63,7 +63,9 @@ def view(
     example.observe(lambda change: setattr(question, "value", change["new"]), names="value")
     ask.on_click(on_ask)
     run.on_click(lambda _button: show(execute(statement.value)))
-    return w.VBox([example, question, w.HBox([ask, run]), statement, status, answer], layout=w.Layout(max_width="960px"))
+    return w.VBox(
+        [example, question, w.HBox([ask, run]), statement, status, answer], layout=w.Layout(max_width="960px")
+    )
 
 
 def _message(result: Result) -> str:

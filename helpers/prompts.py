@@ -58,7 +58,7 @@ def answer(example: Example) -> str:
 
 
 def describe(schema: Schema, blurbs: Mapping[str, str] | None = None) -> str:
-    """Write the schema as DDL, a table a line, each under its blurb; sample values follow a column they are known of."""
+    """Write the schema as DDL, a table a line, each under its blurb; a column's sample values follow it if known."""
     return "\n".join(_table(table, (blurbs or {}).get(table.name, "")) for table in schema.tables)
 
 

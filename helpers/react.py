@@ -35,9 +35,7 @@ RULES = (
     "run_sql(statement) and finish(statement), which gives your answer."
 )
 
-_ACTION = re.compile(
-    r"Action\s*:\s*`*(\w+)`*(?:\s*\n\s*Action Input\s*:|\s*[\[(:])?\s*(.*)", re.DOTALL | re.IGNORECASE
-)
+_ACTION = re.compile(r"Action\s*:\s*`*(\w+)`*(?:\s*\n\s*Action Input\s*:|\s*[\[(:])?\s*(.*)", re.DOTALL | re.IGNORECASE)
 _THOUGHT = re.compile(r"Thought\s*:\s*(.*?)\s*(?:\n\s*Action\s*:|\Z)", re.DOTALL | re.IGNORECASE)
 
 
@@ -92,14 +90,17 @@ def solve(
     """
     replies = demonstrations(context, database, budget)
     for start in range(0, len(examples), group):
-        traces = [Trace(example) for example in examples[start:start + group]]
+        traces = [Trace(example) for example in examples[start : start + group]]
         for _ in range(budget.max_steps):
             waiting = [trace for trace in traces if trace.answer is None]
             if not waiting:
                 break
             _advance(waiting, context, replies, database, ask, budget)
         for trace in traces:
-            yield _prediction(trace, model_id), {"example_id": trace.example.id, "steps": [asdict(s) for s in trace.steps]}
+            yield (
+                _prediction(trace, model_id),
+                {"example_id": trace.example.id, "steps": [asdict(s) for s in trace.steps]},
+            )
 
 
 def answer(run: runs.Run, examples: Sequence[Example], context: Context, database: Database, model: Model) -> list:
@@ -109,7 +110,12 @@ def answer(run: runs.Run, examples: Sequence[Example], context: Context, databas
 
     def ask(conversations, stop, max_new_tokens):
         return models.generate(
-            model, conversations, stop=stop, max_new_tokens=max_new_tokens, batch_size=p.batch_size, seed=p.seed,
+            model,
+            conversations,
+            stop=stop,
+            max_new_tokens=max_new_tokens,
+            batch_size=p.batch_size,
+            seed=p.seed,
             keep=True,  # a trace only grows: the next step reads what is new
         )
 
@@ -161,7 +167,7 @@ def _unwrapped(argument: str) -> str:
     """Take off the bracket that closes the call, a fence, and quotes around the whole of the argument."""
     for opening, closing in ("()", "[]"):
         if argument.count(closing) > argument.count(opening):
-            argument = argument[:argument.rindex(closing)].strip()
+            argument = argument[: argument.rindex(closing)].strip()
     argument = argument.removeprefix("```sql").strip("`").strip()
     quoted = len(argument) > 1 and argument[0] == argument[-1] and argument[0] in "'\"`"
     return argument[1:-1] if quoted else argument
@@ -170,7 +176,9 @@ def _unwrapped(argument: str) -> str:
 def act(tool: str, argument: str, database: Database, budget: Budget) -> str:
     """Use a tool and return what is observed, cut to length; a mistake is observed too, as one sentence."""
     if tool not in TOOLS:
-        return f"There is no tool {tool or 'in this step'}: write one line 'Action: tool(argument)' with one of {_NAMES}."
+        return (
+            f"There is no tool {tool or 'in this step'}: write one line 'Action: tool(argument)' with one of {_NAMES}."
+        )
     text = TOOLS[tool](argument, database)
     limit = budget.max_observation_chars
     return text if len(text) <= limit else f"{text[:limit].rsplit(chr(10), 1)[0]}\n… ({len(text)} characters in all)"

@@ -145,7 +145,7 @@ def flipped(scored: Sequence[Scored]) -> list[str]:
     """Name the pairs of runs that swap ranks between two conventions, one sentence each."""
     told = []
     for number, a in enumerate(scored):
-        for b in scored[number + 1:]:
+        for b in scored[number + 1 :]:
             gap = {name: a.metrics[name] - b.metrics[name] for name in CONVENTIONS}
             ahead, behind = [n for n in gap if gap[n] > 0], [n for n in gap if gap[n] < 0]
             if ahead and behind:
@@ -165,10 +165,15 @@ def figure_scores(scored: Sequence[Scored]):
         if table[name].isna().any():
             continue
         at = [row + (number - 1) * width for row in range(len(table))]
-        spread = [(table[name] - table[f"{name}_low"]).clip(lower=0), (table[f"{name}_high"] - table[name]).clip(lower=0)]
+        spread = [
+            (table[name] - table[f"{name}_low"]).clip(lower=0),
+            (table[f"{name}_high"] - table[name]).clip(lower=0),
+        ]
         axes.bar(at, table[name], width * 0.92, yerr=spread, label=name.upper(), color=colour, capsize=3, ecolor="#555")
         for x, value in zip(at, table[name], strict=True):
-            axes.annotate(f"{value:.0%}", (x, 0.015), ha="center", fontsize=8, color="white" if value > 0.1 else "black")
+            axes.annotate(
+                f"{value:.0%}", (x, 0.015), ha="center", fontsize=8, color="white" if value > 0.1 else "black"
+            )
     axes.set_xticks(range(len(table)), table["method"])
     axes.set_ylim(0, 1)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
@@ -198,7 +203,8 @@ def error_classes(scored: Sequence[Scored]):
 
     rows = [
         {"method": each.name, "class": name, "n": cell["n"], "ex if fixed": cell["ex_if_fixed"]}
-        for each in scored for name, cell in each.metrics["error_classes"].items()
+        for each in scored
+        for name, cell in each.metrics["error_classes"].items()
     ]
     return pandas.DataFrame(rows, columns=["method", "class", "n", "ex if fixed"])
 
@@ -237,15 +243,24 @@ def _page(scored: Sequence[Scored], figure) -> str:
     warnings = "".join(f"<p class=warn>{html.escape(text)}</p>" for text in flipped(scored))
     wrong = "".join(f"<h3>{html.escape(s.name)}</h3>{_plain(failures(s))}" for s in scored)
     return _PAGE.format(
-        n=scored[0].metrics["n"], image=data, warnings=warnings, scores=_scores_table(scored),
-        differences=_table(differences(scored), percent=("difference", "low", "high", "detectable"), number=("p_value", "p_holm")),
-        classes=_table(error_classes(scored), percent=("ex if fixed",)), failures=wrong, context=_context(),
+        n=scored[0].metrics["n"],
+        image=data,
+        warnings=warnings,
+        scores=_scores_table(scored),
+        differences=_table(
+            differences(scored), percent=("difference", "low", "high", "detectable"), number=("p_value", "p_holm")
+        ),
+        classes=_table(error_classes(scored), percent=("ex if fixed",)),
+        failures=wrong,
+        context=_context(),
     )
 
 
 def _scores_table(scored: Sequence[Scored]) -> str:
     table = comparison(scored)
-    rates = [name for name in table.columns if name not in ("method", "n", "seconds_per_question", "tokens_per_question")]
+    rates = [
+        name for name in table.columns if name not in ("method", "n", "seconds_per_question", "tokens_per_question")
+    ]
     return _table(table, percent=rates, number=("seconds_per_question", "tokens_per_question"))
 
 
@@ -278,14 +293,14 @@ _PAGE = """<!doctype html>
  @media print {{ .wide {{ overflow: visible }} body {{ font-size: 11px }} }}
 </style></head><body>
 <h1>Text-to-SQL: methods compared on {n} questions</h1>
-<p>VA: the statement runs. EX: its result equals the gold's. TS: it does so on every variant of the database too. Every rate
-has all questions in its denominator.</p>
+<p>VA: the statement runs. EX: its result equals the gold's. TS: it does so on every variant of the database too. Every
+rate has all questions in its denominator.</p>
 <img alt="VA, EX and TS of every method with 95 % intervals" src="data:image/png;base64,{image}">
 {warnings}
 <h2>Scores</h2>{scores}
 <h2>Differences, question by question</h2>
-<p>An interval that spans zero means that these questions cannot tell the two apart; <i>detectable</i> is the smallest true
-difference they would find in four of five tries.</p>{differences}
+<p>An interval that spans zero means that these questions cannot tell the two apart; <i>detectable</i> is the smallest
+true difference they would find in four of five tries.</p>{differences}
 <h2>Why answers are wrong</h2>{classes}
 <h2>Wrong answers</h2>{failures}
 <h2>For orientation</h2>{context}

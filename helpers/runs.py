@@ -40,8 +40,22 @@ from helpers.journal import (
 )
 from helpers.params import Common, notebook_of
 
-__all__ = ["Prediction", "Run", "RunError", "adapter_folder", "environment", "folder_of", "is_finished", "predictions", "read_rows",
-           "sha256", "start", "status", "to_line", "upstream"]
+__all__ = [
+    "Prediction",
+    "Run",
+    "RunError",
+    "adapter_folder",
+    "environment",
+    "folder_of",
+    "is_finished",
+    "predictions",
+    "read_rows",
+    "sha256",
+    "start",
+    "status",
+    "to_line",
+    "upstream",
+]
 
 FINISHED, FAILED, RUNNING = "finished", "failed", "running"
 LOCK_PATIENCE_S = 5.0
@@ -209,8 +223,11 @@ def _write_config(run: Run) -> None:
     pins = {name: made.get("sha256") or made["value"] for name, made in run.inputs.items()}
     identity = json.dumps([_identity(values), pins], sort_keys=True)
     config = {
-        "notebook": notebook_of(run.params), "params": values, "inputs": run.inputs,
-        "config_hash": hashlib.sha256(identity.encode()).hexdigest(), **_git(),
+        "notebook": notebook_of(run.params),
+        "params": values,
+        "inputs": run.inputs,
+        "config_hash": hashlib.sha256(identity.encode()).hexdigest(),
+        **_git(),
     }
     run.write("config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
 
@@ -277,9 +294,15 @@ def _log(run: Run, measured: Mapping[str, Any]) -> None:
     gpu = machine["gpu"] or {}
     scores = [f"{measured[name]:.3f}" if isinstance(measured.get(name), float) else "" for name in ("va", "ex", "ts")]
     cells = [
-        datetime.now().strftime("%Y-%m-%d %H:%M"), run.folder, getattr(run.params, "model_id", ""),
-        gpu.get("name", "none"), gpu.get("vram_gb", ""), machine["ram_gb"], measured["runtime_s"],
-        measured["peak_vram_mb"], *scores,
+        datetime.now().strftime("%Y-%m-%d %H:%M"),
+        run.folder,
+        getattr(run.params, "model_id", ""),
+        gpu.get("name", "none"),
+        gpu.get("vram_gb", ""),
+        machine["ram_gb"],
+        measured["runtime_s"],
+        measured["peak_vram_mb"],
+        *scores,
     ]
     head = "| date | run | model | GPU | VRAM GB | RAM GB | runtime s | peak VRAM MB | VA | EX | TS |\n"
     with path.open("a", encoding="utf-8") as logbook:

@@ -21,16 +21,47 @@ from pathlib import Path
 
 from helpers.credentials import SecretMissing, secret
 
-__all__ = ["SecretMissing", "cache_dir", "compute_dtype", "hardware", "is_colab", "is_interactive", "packages",
-           "peak_memory", "progress", "secret", "seed_everything", "show_log", "ticker"]
+__all__ = [
+    "SecretMissing",
+    "cache_dir",
+    "compute_dtype",
+    "hardware",
+    "is_colab",
+    "is_interactive",
+    "packages",
+    "peak_memory",
+    "progress",
+    "secret",
+    "seed_everything",
+    "show_log",
+    "ticker",
+]
 
 log = logging.getLogger(__name__)
 
 REPORT_EVERY_S = 30.0
 REPORTED_PACKAGES = (
-    "torch", "transformers", "tokenizers", "accelerate", "bitsandbytes", "peft", "trl", "datasets", "numpy", "pandas",
-    "sqlglot", "SQLAlchemy", "PyMySQL", "cloud-sql-python-connector", "papermill", "pydantic", "scipy", "statsmodels",
-    "Faker", "safetensors", "huggingface_hub",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "accelerate",
+    "bitsandbytes",
+    "peft",
+    "trl",
+    "datasets",
+    "numpy",
+    "pandas",
+    "sqlglot",
+    "SQLAlchemy",
+    "PyMySQL",
+    "cloud-sql-python-connector",
+    "papermill",
+    "pydantic",
+    "scipy",
+    "statsmodels",
+    "Faker",
+    "safetensors",
+    "huggingface_hub",
 )
 
 

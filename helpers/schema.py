@@ -86,8 +86,13 @@ class Schema:
     def hash(self) -> str:
         """Return the sha256 (hex) over names, types, nullability and keys, whatever the order of the tables."""
         shape = [
-            [t.name, [[c.name, c.type, c.nullable] for c in t.columns], t.primary_key,
-             [[f.columns, f.table, f.references] for f in t.foreign_keys], sorted(t.unique)]
+            [
+                t.name,
+                [[c.name, c.type, c.nullable] for c in t.columns],
+                t.primary_key,
+                [[f.columns, f.table, f.references] for f in t.foreign_keys],
+                sorted(t.unique),
+            ]
             for t in sorted(self.tables, key=lambda t: t.name)
         ]
         return hashlib.sha256(json.dumps(shape).encode()).hexdigest()

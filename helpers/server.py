@@ -63,7 +63,7 @@ class Server:
             failure = server_errors.explain(error, target=self.target)
         if failure:
             raise failure
-        return columns, [tuple(plain(v) for v in row) for row in rows[:self.max_rows]], len(rows) > self.max_rows
+        return columns, [tuple(plain(v) for v in row) for row in rows[: self.max_rows]], len(rows) > self.max_rows
 
     def reflect(self) -> Schema:
         """Read the schema of the connected database, with row counts."""

@@ -35,14 +35,14 @@ def extract(completion: str) -> str:
     """
     fence = _FENCE.search(completion)
     text = (fence.group(1) if fence else completion).strip()
-    starts = [text[match.start():] for match in _START.finditer(text)] or [text]
+    starts = [text[match.start() :] for match in _START.finditer(text)] or [text]
     candidates = [part for start in starts for part in (_up_to_semicolon(start), start.split("\n\n")[0].strip())]
     return next((c for c in candidates if parse(c) is not None), candidates[0])
 
 
 def _up_to_semicolon(text: str) -> str:
     ends = (token.start() for token in _END.finditer(text) if token.group(1))
-    return text[:next(ends, len(text))].strip()
+    return text[: next(ends, len(text))].strip()
 
 
 @lru_cache(maxsize=20_000)
@@ -101,7 +101,9 @@ def _without_aliases(tree: exp.Expression) -> exp.Expression:
         if table.alias:
             taken = sum(name.split("#")[0] == table.name.lower() for name in names.values())
             names[table.alias.lower()] = f"{table.name.lower()}{'#' + str(taken + 1) if taken else ''}"
-    outputs = [alias for select in tree.find_all(exp.Select) for alias in select.selects if isinstance(alias, exp.Alias)]
+    outputs = [
+        alias for select in tree.find_all(exp.Select) for alias in select.selects if isinstance(alias, exp.Alias)
+    ]
     for number, alias in enumerate(outputs, 1):
         names.setdefault(alias.alias.lower(), f"a{number}")
     for identifier in tree.find_all(exp.Identifier):
@@ -122,7 +124,9 @@ def _aggregates(tree: exp.Expression) -> list[exp.AggFunc]:
 
 
 def _joins_itself(tree: exp.Expression) -> bool:
-    scopes = [[t.name.lower() for t in s.find_all(exp.Table) if t.parent_select is s] for s in tree.find_all(exp.Select)]
+    scopes = [
+        [t.name.lower() for t in s.find_all(exp.Table) if t.parent_select is s] for s in tree.find_all(exp.Select)
+    ]
     return any(len(names) > len(set(names)) for names in scopes)
 
 
@@ -139,19 +143,36 @@ FEATURES: dict[str, Callable[[exp.Expression], bool]] = {
     "group_by": _occurs(exp.Group),
     "having": _occurs(exp.Having),
     "aggregate": lambda tree: any(_aggregates(tree)),
-    "order_by": lambda tree: any(not isinstance(o.parent, (exp.Window, exp.GroupConcat)) for o in tree.find_all(exp.Order)),
+    "order_by": lambda tree: any(
+        not isinstance(o.parent, (exp.Window, exp.GroupConcat)) for o in tree.find_all(exp.Order)
+    ),
     "limit": _occurs(exp.Limit),
     "distinct": _occurs(exp.Distinct),
-    "nesting": lambda tree: any(s.parent is not None and not isinstance(s.parent, exp.SetOperation)
-                                for s in tree.find_all(exp.Select)),
+    "nesting": lambda tree: any(
+        s.parent is not None and not isinstance(s.parent, exp.SetOperation) for s in tree.find_all(exp.Select)
+    ),
     "cte": _occurs(exp.With),
     "set_operation": _occurs(exp.SetOperation),
     "window": _occurs(exp.Window),
     "like": _occurs(exp.Like, exp.RegexpLike),
     "null_test": lambda tree: any(isinstance(i.expression, exp.Null) for i in tree.find_all(exp.Is)),
     "case": _occurs(exp.Case, exp.If),
-    "date": _occurs(exp.Year, exp.Month, exp.Day, exp.Quarter, exp.DateDiff, exp.DateAdd, exp.DateSub, exp.Extract,
-                    exp.TimestampDiff, exp.TimeToStr, exp.DayOfWeek, exp.LastDay, exp.Interval, exp.DateTrunc),
+    "date": _occurs(
+        exp.Year,
+        exp.Month,
+        exp.Day,
+        exp.Quarter,
+        exp.DateDiff,
+        exp.DateAdd,
+        exp.DateSub,
+        exp.Extract,
+        exp.TimestampDiff,
+        exp.TimeToStr,
+        exp.DayOfWeek,
+        exp.LastDay,
+        exp.Interval,
+        exp.DateTrunc,
+    ),
     "arithmetic": _occurs(exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.IntDiv),
 }
 
@@ -198,9 +219,11 @@ def _multiples(select: exp.Expression) -> int:
     where = select.args.get("where")
     group = select.args.get("group")
     conditions = 1 + len(list(where.find_all(exp.And, exp.Or))) if where else 0
-    return sum((
-        len(_aggregates(select)) > 1,
-        len(select.args.get("expressions") or []) > 1,
-        conditions > 1,
-        len(group.expressions) > 1 if group else False,
-    ))
+    return sum(
+        (
+            len(_aggregates(select)) > 1,
+            len(select.args.get("expressions") or []) > 1,
+            conditions > 1,
+            len(group.expressions) > 1 if group else False,
+        )
+    )

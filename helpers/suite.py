@@ -112,14 +112,21 @@ def _execute(parameters: Common, folder: Path) -> None:
     print(f"{folder}: running", flush=True)
     try:
         papermill.execute_notebook(
-            ROOT / "notebooks" / f"{name}.ipynb", folder / "notebook.ipynb", parameters.model_dump(),
-            progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr, cwd=ROOT,
+            ROOT / "notebooks" / f"{name}.ipynb",
+            folder / "notebook.ipynb",
+            parameters.model_dump(),
+            progress_bar=False,
+            stdout_file=sys.stdout,
+            stderr_file=sys.stderr,
+            cwd=ROOT,
             # Sockets in the file system: no port that others on the machine could open.
             config=Config({"KernelManager": {"transport": "ipc"}}),
         )
     except PapermillExecutionError as error:
         _mark_failed(folder, error)
-        raise NotebookFailed(f"{name} failed: {error.ename}: {error.evalue} (see {folder / 'notebook.ipynb'})") from None
+        raise NotebookFailed(
+            f"{name} failed: {error.ename}: {error.evalue} (see {folder / 'notebook.ipynb'})"
+        ) from None
     except RuntimeError as error:  # nbclient's DeadKernelError, when the system ended the process
         _mark_failed(folder, error)
         raise NotebookFailed(f"{name} failed: {error} (out of memory? start again: it goes on where it was)") from None

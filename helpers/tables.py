@@ -20,7 +20,8 @@ def run(opened: Run):
     machine = runtime.hardware()
     gpu = machine["gpu"] or {"name": "none", "vram_gb": 0}
     rows = {
-        **opened.params.model_dump(), "run folder": str(opened.folder),
+        **opened.params.model_dump(),
+        "run folder": str(opened.folder),
         "machine": f"{machine['cpu']}, {machine['cores']} cores, {machine['ram_gb']} GB",
         "GPU": f"{gpu['name']}, {gpu['vram_gb']} GB",
     }
@@ -40,12 +41,21 @@ def schema(shown: Schema):
     """Show every column with its type and the key it belongs to."""
     refers = {
         (t.name, c): f"→ {key.table}.{r}"
-        for t in shown.tables for key in t.foreign_keys for c, r in zip(key.columns, key.references, strict=True)
+        for t in shown.tables
+        for key in t.foreign_keys
+        for c, r in zip(key.columns, key.references, strict=True)
     }
     rows = [
-        (t.name, c.name, c.type, "NULL" if c.nullable else "", "PK" if c.name in t.primary_key else "",
-         refers.get((t.name, c.name), ""))
-        for t in shown.tables for c in t.columns
+        (
+            t.name,
+            c.name,
+            c.type,
+            "NULL" if c.nullable else "",
+            "PK" if c.name in t.primary_key else "",
+            refers.get((t.name, c.name), ""),
+        )
+        for t in shown.tables
+        for c in t.columns
     ]
     return _rows(rows, "table", "column", "type", "null", "key", "references")
 
@@ -67,7 +77,12 @@ def splits(examples: Mapping[str, Sequence[Example]]):
     """Show how many questions, templates and questions of each difficulty every split has."""
     grades = ("easy", "medium", "hard", "extra")
     rows = [
-        (name, len(part), len({sql.template(e.sql) for e in part}), *(sum(e.difficulty == g for e in part) for g in grades))
+        (
+            name,
+            len(part),
+            len({sql.template(e.sql) for e in part}),
+            *(sum(e.difficulty == g for e in part) for g in grades),
+        )
         for name, part in examples.items()
     ]
     return _rows(rows, "split", "questions", "templates", *grades)
@@ -110,13 +125,20 @@ def golds(answers: Sequence[tuple[Example, Result]]):
     """Show how many golds ran, and how many of their results say little."""
     empty = [example.id for example, answer in answers if not answer.rows]
     cut = [example.id for example, answer in answers if answer.truncated]
-    return metrics({"golds executed": len(answers), "empty results": ", ".join(empty) or "none",
-                    "results cut at the row cap": ", ".join(cut) or "none"})
+    return metrics(
+        {
+            "golds executed": len(answers),
+            "empty results": ", ".join(empty) or "none",
+            "results cut at the row cap": ", ".join(cut) or "none",
+        }
+    )
 
 
 def findings(diagnosis):
     """Show what the doctor found, the gravest first."""
-    return _rows([(f.level, f.check, f.split, f.sentence) for f in diagnosis.findings], "level", "check", "split", "finding")
+    return _rows(
+        [(f.level, f.check, f.split, f.sentence) for f in diagnosis.findings], "level", "check", "split", "finding"
+    )
 
 
 def records(rows: Sequence[Mapping]):

@@ -9,8 +9,13 @@ from helpers import colab
 def in_colab(monkeypatch, tmp_path):
     """Pretend to be Colab with three packages; return what would be installed."""
     present = {"torch": "2.8.0", "numpy": "2.0.2", "sqlglot": "26.0"}
-    lines = ["# a comment", "torch==2.13.0  # >= 2.6", "numpy==2.4.6  # >= 2.0", "sqlglot==30.30.0  # >= 30.30",
-             "connector[pymysql]==1.23.0  # >= 1.23"]
+    lines = [
+        "# a comment",
+        "torch==2.13.0  # >= 2.6",
+        "numpy==2.4.6  # >= 2.0",
+        "sqlglot==30.30.0  # >= 30.30",
+        "connector[pymysql]==1.23.0  # >= 1.23",
+    ]
     (tmp_path / "requirements.txt").write_text("\n".join(lines))
     asked = []
     monkeypatch.setenv("COLAB_RELEASE_TAG", "release")
@@ -40,7 +45,15 @@ def test_nothing_happens_outside_colab(monkeypatch):
     assert colab.install_missing() == []
 
 
-@pytest.mark.parametrize("version, low, older", [("", "1.0", True), ("2.8.0+cu126", "2.6", False), ("1.9", "1.10", True),
-                                                 ("2.0.2", "2.0", False), ("30.30.0rc1", "30.30", False)])
+@pytest.mark.parametrize(
+    "version, low, older",
+    [
+        ("", "1.0", True),
+        ("2.8.0+cu126", "2.6", False),
+        ("1.9", "1.10", True),
+        ("2.0.2", "2.0", False),
+        ("30.30.0rc1", "30.30", False),
+    ],
+)
 def test_versions_are_compared_by_number(version, low, older):
     assert colab._older(version, low) is older

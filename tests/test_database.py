@@ -35,12 +35,18 @@ def either(request):
 SAME = [
     ("SELECT COUNT(*) AS n FROM orders", ("n",), [(326,)]),
     ("SELECT SUM(amount) AS s FROM payments WHERE amount < 0", ("s",), [(None,)]),
-    ("SELECT DATE_FORMAT(MIN(orderDate), '%Y') AS y, ':x' AS colon, '100%' AS percent FROM orders", ("y", "colon", "percent"),
-     [("2003", ":x", "100%")]),
+    (
+        "SELECT DATE_FORMAT(MIN(orderDate), '%Y') AS y, ':x' AS colon, '100%' AS percent FROM orders",
+        ("y", "colon", "percent"),
+        [("2003", ":x", "100%")],
+    ),
     ("SELECT city FROM offices WHERE city LIKE '%aris' -- with a comment", ("city",), [("Paris",)]),
     ("SELECT MIN(orderDate) AS d FROM orders", ("d",), None),
-    ("SELECT CAST('2004-02-29' AS DATETIME) AS d, 1.50 AS half, NULL AS nothing", ("d", "half", "nothing"),
-     [("2004-02-29 00:00:00", Decimal("1.50"), None)]),
+    (
+        "SELECT CAST('2004-02-29' AS DATETIME) AS d, 1.50 AS half, NULL AS nothing",
+        ("d", "half", "nothing"),
+        [("2004-02-29 00:00:00", Decimal("1.50"), None)],
+    ),
     ("SHOW TABLES LIKE 'order%'", ("Tables_in_classicmodels",), [("orderdetails",), ("orders",)]),
     ("DESCRIBE payments", ("Field", "Type", "Null", "Key", "Default", "Extra"), None),
 ]
@@ -67,7 +73,10 @@ WRONG = [
     ("SELECT SLEEP(5)", "guard"),
     ("SELECT 1; SELECT 2", "guard"),
     ("", "guard"),
-    ("SELECT COUNT(*) FROM orderdetails a, orderdetails b, orderdetails c WHERE a.priceEach + b.priceEach < c.priceEach", "timeout"),
+    (
+        "SELECT COUNT(*) FROM orderdetails a, orders b, orderdetails c, orders d WHERE a.priceEach < c.priceEach",
+        "timeout",
+    ),
     ("SELECT (SELECT city FROM offices)", "1242"),
     ("SELECT country, city FROM customers GROUP BY country", "1055"),
     ("SELECT city, COUNT(*) FROM offices", "1140"),
@@ -125,7 +134,9 @@ def test_a_throw_away_server_is_a_source():
         assert opened.execute("DELETE FROM orders").error_code == "guard"
 
 
-@pytest.mark.parametrize("statement", ["ATTACH 'other.db' AS other", "PRAGMA writable_schema = 1", "DELETE FROM orders"])
+@pytest.mark.parametrize(
+    "statement", ["ATTACH 'other.db' AS other", "PRAGMA writable_schema = 1", "DELETE FROM orders"]
+)
 def test_the_engine_itself_refuses_to_write(tmp_path, monkeypatch, statement):
     """Below the guard: a statement that came this far would still be stopped."""
     monkeypatch.setenv("NL2SQL_CACHE", str(tmp_path))
@@ -141,8 +152,14 @@ def test_the_engine_itself_refuses_to_write(tmp_path, monkeypatch, statement):
 
 @pytest.mark.parametrize(
     "source, code",
-    [("sampel", "bad_source"), ("dump:/nowhere.sql", "no_file"), ("sqlite:///nowhere.sqlite", "no_file"),
-     ("mysql+pymysql://me:secret@localhost/db", "password_in_url"), ("postgres://x", "bad_source"), ("", "bad_source")],
+    [
+        ("sampel", "bad_source"),
+        ("dump:/nowhere.sql", "no_file"),
+        ("sqlite:///nowhere.sqlite", "no_file"),
+        ("mysql+pymysql://me:secret@localhost/db", "password_in_url"),
+        ("postgres://x", "bad_source"),
+        ("", "bad_source"),
+    ],
 )
 def test_a_wrong_source_is_one_sentence(source, code):
     with pytest.raises(DatabaseError) as caught:

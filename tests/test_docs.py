@@ -49,8 +49,12 @@ def test_every_pin_names_its_lower_bound_and_meets_it():
 
 
 def test_every_environment_variable_is_read_somewhere():
-    code = "".join(path.read_text(encoding="utf-8") for folder in ("helpers", "tests", "notebooks", ".ci")
-                   for path in Path(folder).glob("*") if path.is_file() and path.suffix in (".py", ""))
+    code = "".join(
+        path.read_text(encoding="utf-8")
+        for folder in ("helpers", "tests", "notebooks", ".ci")
+        for path in Path(folder).glob("*")
+        if path.is_file() and path.suffix in (".py", "")
+    )
     for row in table("Environment variables"):
         for name in re.findall(r"`(\w+)`", row[0]):
             assert name in code or name == "HF_TOKEN", name  # huggingface_hub reads that one itself
@@ -71,6 +75,8 @@ def test_every_command_line_says_how_it_is_used(module):
 
 
 def test_every_option_of_the_suite_that_is_named_exists():
-    shown = subprocess.run([sys.executable, "-m", "helpers.suite", "--help"], capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        [sys.executable, "-m", "helpers.suite", "--help"], capture_output=True, text=True, check=True
+    )
     for option in set(re.findall(r"helpers\.suite.*? (--\w+)", README)):
         assert option in shown.stdout

@@ -63,7 +63,10 @@ class TestNotebook:
 
     def test_it_begins_with_its_question_and_ends_by_finishing(self, source):
         title = cells(source, "markdown")[0].source
-        assert re.match(rf"# {source.stem[:2]} .+\n\n\*\*.+\?\*\*\n\nReads .+ → writes .+\n\nNeeds: ", title) or "**Let me ask.**" in title
+        assert (
+            re.match(rf"# {source.stem[:2]} .+\n\n\*\*.+\?\*\*\n\nReads .+ → writes .+\n\nNeeds: ", title)
+            or "**Let me ask.**" in title
+        )
         code = "\n".join(cell.source for cell in cells(source, "code"))
         assert "run.finish(" in code or source.stem == "07_playground"
 
@@ -81,8 +84,19 @@ class TestNotebook:
 @pytest.mark.parametrize("name", ["01_connect", "02_curate"])
 def test_plain_papermill_runs_it_with_the_demos_values(name, tmp_path):
     """The notebooks with a model run by plain papermill in `test_demo`, which is the demo itself."""
-    command = [sys.executable, "-m", "papermill", f"notebooks/{name}.ipynb", str(tmp_path / "out.ipynb"),
-               "-f", f"params/demo/{name}.yaml", "-p", "out", str(tmp_path / "suite"), "--no-progress-bar"]
+    command = [
+        sys.executable,
+        "-m",
+        "papermill",
+        f"notebooks/{name}.ipynb",
+        str(tmp_path / "out.ipynb"),
+        "-f",
+        f"params/demo/{name}.yaml",
+        "-p",
+        "out",
+        str(tmp_path / "suite"),
+        "--no-progress-bar",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "suite" / name / "status").read_text() == "finished"

@@ -44,7 +44,9 @@ def test_edited_sql_is_run_as_it_stands(sample):
     assert "Paris" in view["answer"].value
 
 
-@pytest.mark.parametrize("sql, said", [("DROP TABLE orders", "Error guard: Only SELECT"), ("SELECT x FROM orders", "Error 1054")])
+@pytest.mark.parametrize(
+    "sql, said", [("DROP TABLE orders", "Error guard: Only SELECT"), ("SELECT x FROM orders", "Error 1054")]
+)
 def test_an_error_is_one_readable_sentence(sample, sql, said):
     view = parts(playground.view(answering(sql), sample.execute))
     view["Question"].value = "?"
@@ -59,7 +61,9 @@ def test_a_failing_model_is_shown_and_not_swallowed(sample):
     view = parts(playground.view(predict, sample.execute))
     view["Question"].value = "?"
     view["Ask"].click()
-    assert "RuntimeError" in view["status"].value and "&lt;died&gt;" in view["status"].value and not view["Ask"].disabled
+    assert (
+        "RuntimeError" in view["status"].value and "&lt;died&gt;" in view["status"].value and not view["Ask"].disabled
+    )
 
 
 def test_nothing_is_asked_without_a_question_and_examples_fill_it_in(sample):

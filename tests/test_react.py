@@ -44,7 +44,9 @@ def test_a_step_is_read_as_small_models_write_it(case):
     ],
 )
 def test_every_tool_answers_and_every_mistake_is_one_sentence(sample, tool, argument, observed):
-    assert react.act(tool, argument, sample, BUDGET).startswith(observed) or observed in react.act(tool, argument, sample, BUDGET)
+    assert react.act(tool, argument, sample, BUDGET).startswith(observed) or observed in react.act(
+        tool, argument, sample, BUDGET
+    )
 
 
 def test_a_long_observation_is_cut_at_a_line(sample):
@@ -60,7 +62,12 @@ def test_an_exemplar_is_demonstrated_on_the_database(sample):
 
 SCRIPTS = [
     ("finishes", ["Action: run_sql(SELECT 1)", "Action: finish(SELECT 2)"], "SELECT 2", 2),
-    ("budget ends after a statement that ran", ["Action: run_sql(SELECT 1)", "Action: run_sql(SELECT x FROM y)", "hm"], "SELECT 1", 3),
+    (
+        "budget ends after a statement that ran",
+        ["Action: run_sql(SELECT 1)", "Action: run_sql(SELECT x FROM y)", "hm"],
+        "SELECT 1",
+        3,
+    ),
     ("budget ends, none ran", ["Action: run_sql(SELECT x FROM y)", "hm", "hm"], "SELECT x FROM y", 3),
     ("never writes a statement", ["hm", "hm", "Action: list_tables()"], "", 3),
 ]

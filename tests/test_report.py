@@ -9,8 +9,10 @@ from helpers import database, dataset, params, report, runs
 from helpers.dataset import Example
 from helpers.runs import Prediction, RunError
 
-EXAMPLES = [Example(f"t{n}", f"question {n}?", f"SELECT COUNT(*) AS n FROM {table}", difficulty="easy")
-            for n, table in enumerate(["orders", "offices", "products", "payments", "customers", "employees"])]
+EXAMPLES = [
+    Example(f"t{n}", f"question {n}?", f"SELECT COUNT(*) AS n FROM {table}", difficulty="easy")
+    for n, table in enumerate(["orders", "offices", "products", "payments", "customers", "employees"])
+]
 RIGHT = {e.id: e.sql for e in EXAMPLES}
 WRONG = {**RIGHT, "t0": "SELECT COUNT(*) FROM offices", "t1": "SELECT nme FROM offices", "t2": ""}
 

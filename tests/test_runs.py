@@ -151,22 +151,23 @@ def test_two_processes_cannot_write_to_one_folder(tmp_path):
     script = "import sys; from helpers import params, runs; runs.start(params.load(sys.argv[1], out=sys.argv[2]))"
     done = subprocess.run(
         [sys.executable, "-c", script, "params/demo/03_baseline.yaml", str(tmp_path / "suite")],
-        capture_output=True, text=True, check=False,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode and ("being written by another process" in done.stderr or "was made with" in done.stderr)
 
 
 def test_a_process_that_ends_early_leaves_a_failed_run(tmp_path):
     script = "import sys; from helpers import params, runs; runs.start(params.load(sys.argv[1], out=sys.argv[2])); 1/0"
-    subprocess.run([sys.executable, "-c", script, "params/demo/03_baseline.yaml", str(tmp_path)],
-                   capture_output=True, check=False)
+    subprocess.run(
+        [sys.executable, "-c", script, "params/demo/03_baseline.yaml", str(tmp_path)], capture_output=True, check=False
+    )
     assert (tmp_path / "03_baseline" / "status").read_text() == "failed"
     assert "runtime_s" in json.loads((tmp_path / "03_baseline" / "metrics.json").read_text())
 
 
-
-
-@pytest.mark.parametrize("row", ['{"sql": "SELECT 1"}', '{"example_id": "q1"}', '[1]'])
+@pytest.mark.parametrize("row", ['{"sql": "SELECT 1"}', '{"example_id": "q1"}', "[1]"])
 def test_anyones_predictions_need_two_fields(tmp_path, row):
     path = tmp_path / "mine.jsonl"
     path.write_text('{"example_id": "q0", "sql": "SELECT 1", "confidence": 0.5}\n' + row + "\n")

@@ -12,8 +12,14 @@ from helpers import runtime
 
 @pytest.mark.parametrize(
     "requested, capability, chosen",
-    [("auto", None, "float32"), ("auto", (7, 5), "float16"), ("auto", (8, 0), "bfloat16"), ("auto", (9, 0), "bfloat16"),
-     ("float16", None, "float16"), ("bfloat16", (7, 5), "bfloat16")],
+    [
+        ("auto", None, "float32"),
+        ("auto", (7, 5), "float16"),
+        ("auto", (8, 0), "bfloat16"),
+        ("auto", (9, 0), "bfloat16"),
+        ("float16", None, "float16"),
+        ("bfloat16", (7, 5), "bfloat16"),
+    ],
 )
 def test_the_dtype_goes_by_the_gpus_capability(monkeypatch, requested, capability, chosen):
     monkeypatch.setattr(runtime, "_gpu", lambda: {"capability": list(capability)} if capability else None)
@@ -44,7 +50,11 @@ def test_headless_progress_is_a_line_now_and_then(monkeypatch, caplog):
     with caplog.at_level(logging.INFO, logger="helpers"):
         assert list(runtime.progress(range(10), label="rows")) == list(range(10))
     assert [record.getMessage() for record in caplog.records] == [
-        "rows: 3 of 10 in 30 s", "rows: 6 of 10 in 60 s", "rows: 9 of 10 in 90 s", "rows: 10 of 10 in 100 s"]
+        "rows: 3 of 10 in 30 s",
+        "rows: 6 of 10 in 60 s",
+        "rows: 9 of 10 in 90 s",
+        "rows: 10 of 10 in 100 s",
+    ]
 
 
 def test_a_person_sees_a_bar(monkeypatch, capsys):

@@ -33,15 +33,27 @@ def test_a_profile_is_planned_in_order_and_without_the_playground():
 
 
 def test_settings_reach_the_notebooks_that_have_them():
-    planned = {params.notebook_of(p): p for p in plan(settings=["k=1", "04_react.limit=3", "train_k=[0, 2]"], out="outputs/x")}
+    planned = {
+        params.notebook_of(p): p for p in plan(settings=["k=1", "04_react.limit=3", "train_k=[0, 2]"], out="outputs/x")
+    }
     assert planned["03_baseline"].k == planned["04_react"].k == 1
-    assert (planned["04_react"].limit, planned["03_baseline"].limit) == (3, params.load(DEMO / "03_baseline.yaml").limit)
+    assert (planned["04_react"].limit, planned["03_baseline"].limit) == (
+        3,
+        params.load(DEMO / "03_baseline.yaml").limit,
+    )
     assert planned["05_qlora"].train_k == [0, 2] and all(p.out == "outputs/x" for p in planned.values())
 
 
 def test_a_sweep_makes_a_variant_of_each_combination():
     planned = plan(only=["02_curate", "03_baseline"], sweep=["seed=7,17", "k=0,3"])
-    assert [p.variant for p in planned] == ["seed=7", "seed=17", "seed=7,k=0", "seed=7,k=3", "seed=17,k=0", "seed=17,k=3"]
+    assert [p.variant for p in planned] == [
+        "seed=7",
+        "seed=17",
+        "seed=7,k=0",
+        "seed=7,k=3",
+        "seed=17,k=0",
+        "seed=17,k=3",
+    ]
     assert planned[3].k == 3 and planned[3].seed == 7
 
 
@@ -70,7 +82,10 @@ def test_a_wrong_profile_is_one_sentence_and_a_non_zero_exit(profile):
 def test_a_missing_upstream_run_is_one_sentence_and_a_failed_run(tmp_path):
     done = run(tmp_path, "--only", "03_baseline")
     assert done.returncode == 1
-    assert "03_baseline failed: RunError:" in done.stderr and "02_curate is not a finished run: run 02_curate first" in done.stderr
+    assert (
+        "03_baseline failed: RunError:" in done.stderr
+        and "02_curate is not a finished run: run 02_curate first" in done.stderr
+    )
     assert runs.status(tmp_path / "03_baseline") == "failed"
     assert (tmp_path / "03_baseline" / "notebook.ipynb").exists()
 
@@ -95,8 +110,17 @@ def test_finished_work_is_not_done_again(tmp_path):
 
 
 def test_killed_and_started_again_it_ends_as_if_undisturbed(tmp_path):
-    words = ["--only", "02_curate", "03_baseline", "--set", f"questions={QUESTIONS}", "limit=6", "k=0",
-             "max_new_tokens=12", "batch_size=2"]
+    words = [
+        "--only",
+        "02_curate",
+        "03_baseline",
+        "--set",
+        f"questions={QUESTIONS}",
+        "limit=6",
+        "k=0",
+        "max_new_tokens=12",
+        "batch_size=2",
+    ]
     calm = tmp_path / "calm"
     assert run(calm, *words).returncode == 0
     expected = (calm / "03_baseline" / "predictions.jsonl").read_bytes()
