@@ -118,6 +118,7 @@ class Run:
         """
         for journal in self.journals.values():
             journal.close()
+        self.journals.clear()  # a row that comes later opens its journal anew
         position = {example_id: n for n, example_id in enumerate(order)}
         for path in self.folder.glob("*.jsonl") if position else ():
             rows = {row["example_id"]: row for row in read_rows(path)}

@@ -95,3 +95,9 @@ playground.view(
     questions=[example.nlq for example in pool[:20]],
     log=lambda row: run.append("queries.jsonl", row),
 )
+
+# %% [markdown]
+# Every question you ask is appended to `queries.jsonl` with its SQL, also after the run is closed below.
+
+# %%
+run.finish()
