@@ -52,6 +52,7 @@ class Scope:
 
 
 def scope_of(select: exp.Select, schema: Schema) -> Scope:
+    """Return what is known of the tables a SELECT reads: their names, keys and joins."""
     known = {name.lower() for name in schema.names}
     joins = select.args.get("joins") or []
     sources = [source.this for source in (select.args.get("from_"), *joins) if source is not None]

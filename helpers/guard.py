@@ -172,6 +172,7 @@ def one_statement(statement):
 
 
 def opening(statement):
+    """Only a few words may begin a statement."""
     if not _OPENING.match(statement.text):
         return (
             "Only SELECT, WITH, SHOW TABLES, SHOW COLUMNS, SHOW INDEX, SHOW CREATE TABLE, DESCRIBE and "
@@ -215,6 +216,7 @@ def reserved(statement):
 
 
 def kind(statement):
+    """The tree is a query, or a SHOW, DESCRIBE or EXPLAIN that only reads."""
     tree = statement.tree
     if isinstance(tree, exp.Describe):
         tree = tree.this if not tree.args.get("style") else None

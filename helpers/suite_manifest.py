@@ -74,6 +74,7 @@ def _by_gold(examples: Sequence[Example], killed: list, equivalent: list, surviv
 
 
 def readme(manifest: dict) -> str:
+    """Write a suite's README: what its variants are, and what they tell apart."""
     rows = "\n".join(
         f"| {v['file']} | {sum(v['rows'].values()):,} | {v['kills']} | `{v['sha256'][:16]}` |"
         for v in manifest["variants"]

@@ -116,7 +116,7 @@ def test_the_server_has_mysql_8s_modes(mysql_server):
 def test_only_this_user_gets_in_and_no_secret_is_needed(mysql_server):
     assert not stat.S_IMODE(mysql_server.data_dir.parent.stat().st_mode) & stat.S_IRWXO
     assert ":" not in mysql_server.url.removeprefix("mysql+pymysql://")
-    with pytest.raises(pymysql.err.OperationalError, match="not allowed"):
+    with pytest.raises(pymysql.err.OperationalError, match="not allowed|Access denied"):
         pymysql.connect(host="127.0.0.1", port=mysql_server.port, user="root")
 
 
