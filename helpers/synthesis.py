@@ -70,7 +70,10 @@ def synthesise(
     made = list(itertools.islice(_by_weight(makers, most=max(1, int(n * LARGEST_SHARE))), n))
     random.Random(seed).shuffle(made)
     return [
-        Example(f"s{number:04d}", nlq, gold, "train", *graded[template.name])
+        Example(
+            f"s{number:04d}", nlq, gold, "train", *graded[template.name],
+            alternatives=tuple(gold.replace(text, other) for text, other in template.accept),
+        )
         for number, (template, nlq, gold) in enumerate(made, 1)
     ]
 

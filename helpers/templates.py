@@ -42,12 +42,16 @@ _PIECE = re.compile(r"\{(\w+)(?:\.(\w+))?\}")
 
 @dataclass(frozen=True)
 class Template:
-    """A statement with slots and the phrasings that ask for it; `weight` is its share against the others'."""
+    """A statement with slots and the phrasings that ask for it; `weight` is its share against the others'.
+
+    `accept` are texts of the statement and what may stand in their place, where a phrasing leaves it open.
+    """
 
     name: str
     sql: str
     phrasings: tuple[str, ...]
     weight: float = 1.0
+    accept: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,8 @@ def _expand(name: str, entry: Mapping, pieces: Mapping[str, list]) -> Iterator[T
         label = "-".join([name, *(str(member.get("name", "")) for member in chosen)])
         lines = [line.strip() for line in entry["ask"].splitlines() if line.strip()]
         gold = " ".join(_substitute(entry["sql"], members, label).split())
-        yield Template(label, gold, tuple(_substitute(line, members, label) for line in lines), weight)
+        phrasings = tuple(_substitute(line, members, label) for line in lines)
+        yield Template(label, gold, phrasings, weight, tuple(entry.get("accept", {}).items()))
 
 
 def _substitute(text: str, members: Mapping[str, Mapping], label: str) -> str:

@@ -121,3 +121,11 @@ def test_publishing_refuses_a_leak(tmp_path, sample):
     leak = {"train": [Example("a", "x", "SELECT 1")], "test": [Example("b", "y", "SELECT 2")]}
     with pytest.raises(DatasetError, match=r"a \(train\) and b \(test\)"):
         dataset.publish(run, leak, sample)
+
+
+def test_the_shipped_splits_load_in_one_call(tmp_path):
+    import datasets
+
+    files = {name: str(dataset.FOLDER / f"{name}.jsonl") for name in dataset.SPLITS}
+    loaded = datasets.load_dataset("json", data_files=files, cache_dir=str(tmp_path))
+    assert {name: part.num_rows for name, part in loaded.items()} == {"train": 3200, "dev": 100, "test": 200}
