@@ -59,7 +59,6 @@ REPORTED_PACKAGES = (
     "pydantic",
     "scipy",
     "statsmodels",
-    "Faker",
     "safetensors",
     "huggingface_hub",
 )
