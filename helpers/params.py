@@ -35,6 +35,7 @@ class Common(BaseModel):
     out: str = Field("outputs/demo", description="suite folder; the run folder is OUT/NOTEBOOK[/VARIANT]")
     variant: str = Field("", pattern=r"^[\w.=,+-]*$", description="name of a variant of this run, such as k=0")
     seed: Count = Field(7, description="seed of everything random")
+    copy_to: str = Field("", description="folder to which the run folder is copied, such as one on a mounted Drive")
 
 
 class Source(Common):
@@ -79,6 +80,7 @@ class Prompted(Model):
     split: Literal["train", "dev", "test"] = Field("test", description="which questions are answered")
     limit: Count = Field(0, description="answer only the first so many questions; 0 = all")
     k: Count = Field(3, le=32, description="number of exemplars in the prompt")
+    schema_format: Literal["ddl", "compact"] = Field("ddl", description="how the prompt writes the schema")
     sample_values: Count = Field(0, le=20, description="values shown of each column in the prompt's schema")
     prefill: str = Field("", description="what every answer is made to begin with, such as SELECT")
     max_new_tokens: Positive = Field(160, le=4096, description="length limit of one completion, in tokens")
@@ -88,12 +90,21 @@ class Prompted(Model):
 class Baseline(Prompted):
     """03: few-shot prompting."""
 
+    exemplar_policy: Literal["fixed", "random", "similar"] = Field("fixed", description="how exemplars are chosen")
+    same_template: bool = Field(False, description="let exemplars share their question's SQL template")
+    n: Positive = Field(1, le=64, description="answers sampled a question; the majority of their results wins")
+    temperature: float = Field(0.0, ge=0, le=2, description="temperature of sampling; 0 = greedy, for n = 1 only")
+    decoding: Literal["free", "grammar"] = Field("free", description="grammar: only SELECTs over the schema's names")
+    self_repair: bool = Field(False, description="show a failed statement its error, and let it be written once more")
+
 
 class React(Prompted):
     """04: Thought, Action, Observation."""
 
     max_steps: Positive = Field(6, le=30, description="actions a question may take at most")
     max_observation_chars: Positive = Field(600, le=20_000, description="length of an observation at most")
+    max_trace_tokens: Count = Field(0, description="tokens one question's trace may hold; 0 = no limit")
+    max_seconds: float = Field(0.0, ge=0, description="seconds one question may take; 0 = no limit")
 
 
 class Qlora(Prompted):
@@ -124,6 +135,13 @@ class Qlora(Prompted):
     num_train_epochs: float = Field(2.0, gt=0, description="passes over the training set")
     max_steps: int = Field(-1, ge=-1, description="steps in all; -1 = by num_train_epochs")
     save_steps: Positive = Field(50, description="steps between checkpoints, from which a killed run goes on")
+    eval_steps: Count = Field(0, description="steps between checkpoints that answer dev; the best is kept; 0 = never")
+    eval_limit: Count = Field(0, description="answer the first so many dev questions at a checkpoint; 0 = all")
+    early_stopping_patience: Count = Field(0, description="checkpoints without a better EX until it stops; 0 = never")
+    merge: bool = Field(False, description="also write the model with the adapter merged in, as safetensors")
+    gguf: bool = Field(False, description="also write the merged model as GGUF, by llama.cpp's converter")
+    push_to_hub: bool = Field(False, description="upload the adapter to the Hugging Face hub")
+    hub_model_id: str = Field("", description="name of the adapter's repository on the hub")
 
 
 class Evaluate(Source):
@@ -141,6 +159,8 @@ class Evaluate(Source):
 
 class Playground(Prompted):
     """07: ask."""
+
+    endpoint: str = Field("", description="OpenAI-compatible server offered as a predictor, openai:URL#NAME")
 
 
 NOTEBOOKS: dict[str, type[Common]] = {

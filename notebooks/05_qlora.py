@@ -46,6 +46,7 @@ colab.install_missing()
 out: str = "outputs/demo"  # @param {type:"string"}
 variant: str = ""  # @param {type:"string"}
 seed: int = 7  # @param {type:"integer"}
+copy_to: str = ""  # @param {type:"string"}
 source: str = "sample"  # @param {type:"string"}
 timeout_s: float = 10.0  # @param {type:"number"}
 max_rows: int = 10000  # @param {type:"integer"}
@@ -59,6 +60,7 @@ curated: str = "02_curate"  # @param {type:"string"}
 split: str = "test"  # @param ["train", "dev", "test"]
 limit: int = 0  # @param {type:"integer"}
 k: int = 3  # @param {type:"integer"}
+schema_format: str = "ddl"  # @param ["ddl", "compact"]
 sample_values: int = 0  # @param {type:"integer"}
 prefill: str = ""  # @param {type:"string"}
 max_new_tokens: int = 160  # @param {type:"integer"}
@@ -84,6 +86,13 @@ max_length: int = 2048  # @param {type:"integer"}
 num_train_epochs: float = 2.0  # @param {type:"number"}
 max_steps: int = -1  # @param {type:"integer"}
 save_steps: int = 50  # @param {type:"integer"}
+eval_steps: int = 0  # @param {type:"integer"}
+eval_limit: int = 0  # @param {type:"integer"}
+early_stopping_patience: int = 0  # @param {type:"integer"}
+merge: bool = False  # @param {type:"boolean"}
+gguf: bool = False  # @param {type:"boolean"}
+push_to_hub: bool = False  # @param {type:"boolean"}
+hub_model_id: str = ""  # @param {type:"string"}
 
 # %%
 from helpers import database, dataset, fewshot, finetune, models, params, prompts, report, runs, tables

@@ -46,6 +46,7 @@ colab.install_missing()
 out: str = "outputs/demo"  # @param {type:"string"}
 variant: str = ""  # @param {type:"string"}
 seed: int = 7  # @param {type:"integer"}
+copy_to: str = ""  # @param {type:"string"}
 source: str = "sample"  # @param {type:"string"}
 timeout_s: float = 10.0  # @param {type:"number"}
 max_rows: int = 10000  # @param {type:"integer"}

@@ -46,6 +46,7 @@ colab.install_missing()
 out: str = "outputs/demo"  # @param {type:"string"}
 variant: str = ""  # @param {type:"string"}
 seed: int = 7  # @param {type:"integer"}
+copy_to: str = ""  # @param {type:"string"}
 source: str = "sample"  # @param {type:"string"}
 timeout_s: float = 10.0  # @param {type:"number"}
 max_rows: int = 10000  # @param {type:"integer"}
@@ -59,10 +60,12 @@ curated: str = "02_curate"  # @param {type:"string"}
 split: str = "test"  # @param ["train", "dev", "test"]
 limit: int = 0  # @param {type:"integer"}
 k: int = 3  # @param {type:"integer"}
+schema_format: str = "ddl"  # @param ["ddl", "compact"]
 sample_values: int = 0  # @param {type:"integer"}
 prefill: str = ""  # @param {type:"string"}
 max_new_tokens: int = 160  # @param {type:"integer"}
 batch_size: int = 32  # @param {type:"integer"}
+endpoint: str = ""  # @param {type:"string"}
 
 # %%
 from helpers import database, dataset, fewshot, models, params, playground, prompts, runs, tables
