@@ -73,7 +73,7 @@ def inner_joins(scope: Scope) -> None:
     for join in scope.select.args.get("joins") or []:
         alias = join.this.alias_or_name.lower()
         if join.side != "LEFT" or (alias not in needed and not _finds_parent(scope, join, alias)):
-            scope.optional |= {alias} if join.side else set()
+            scope.optional |= set(scope.tables) if join.side == "RIGHT" else {alias} if join.side else set()
             continue
         join.set("side", None)
     for join in scope.select.args.get("joins") or []:
@@ -142,16 +142,26 @@ def _filled(scope: Scope, column: exp.Expression) -> bool:
     return table is not None and column.table not in scope.optional and not table.column(column.name).nullable
 
 
+def _is_presence(scope: Scope, column: exp.Expression) -> bool:
+    """Tell whether a column is NULL only where an outer join found no row."""
+    table = scope.tables.get(column.table) if isinstance(column, exp.Column) else None
+    return table is not None and column.table in scope.optional and not table.column(column.name).nullable
+
+
+def _presence(scope: Scope, alias: str) -> exp.Column:
+    """Return the first column of a table that is NULL only where an outer join found no row."""
+    first = next(c.name for c in scope.tables[alias].columns if not c.nullable)
+    return exp.column(first.lower(), table=alias)
+
+
 def null_tests(scope: Scope) -> None:
     """Drop tests that hold anyway; test an outer-joined row by its first NOT NULL column."""
     for test in own(scope, exp.Is):
         column = test.this
         if not isinstance(column, exp.Column) or not isinstance(test.expression, exp.Null):
             continue
-        table = scope.tables.get(column.table)
-        if table is not None and column.table in scope.optional and not table.column(column.name).nullable:
-            first = next(c.name for c in table.columns if not c.nullable)
-            column.replace(exp.column(first.lower(), table=column.table))
+        if _is_presence(scope, column):
+            column.replace(_presence(scope, column.table))
         elif _filled(scope, column) and isinstance(test.parent, exp.Not) and test.parent in conditions(scope):
             test.parent.replace(exp.true())
 
@@ -165,6 +175,8 @@ def counts(scope: Scope) -> None:
                 call.set("this", inside.copy())
         if isinstance(call, exp.Count) and _filled(scope, call.this):
             call.set("this", exp.Star())
+        elif isinstance(call, exp.Count) and _is_presence(scope, call.this):
+            call.set("this", _presence(scope, call.this.table))
 
 
 def _counted_once(scope: Scope, counted: exp.Expression) -> bool:
@@ -225,7 +237,9 @@ def order(scope: Scope) -> None:
         select.set("order", None)
     if select.args.get("order") is None:
         return
-    if isinstance(select.parent, (exp.Subquery, exp.In, exp.Exists)) and not select.args.get("limit"):
+    whole = isinstance(select.parent.parent, exp.Paren)  # the statement itself in parentheses: its order is seen
+    inside = isinstance(select.parent, (exp.In, exp.Exists)) or (isinstance(select.parent, exp.Subquery) and not whole)
+    if inside and not select.args.get("limit"):
         select.set("order", None)
         return
     kept: list[exp.Expression] = []

@@ -104,13 +104,26 @@ def _set(gold: Expected, predicted) -> bool:
 def _spider(gold: Expected, predicted) -> bool:
     if len(gold.rows) != len(predicted.rows):
         return False
-    kinds = set(map(type, chain(chain.from_iterable(gold.rows), chain.from_iterable(predicted.rows))))
-    if kinds & {Decimal, bool} or kinds >= {int, float}:
-        bags = [[tuple(sorted(row, key=_by_text_and_type)) for row in _plain(r.rows)] for r in (gold, predicted)]
+    twofold = _two_forms(gold.rows, predicted.rows)
+    if twofold:
+        bags = [
+            [tuple(sorted(row, key=_by_text_and_type)) for row in _plain(r.rows) if not twofold.isdisjoint(row)]
+            for r in (gold, predicted)
+        ]
         if bags[0] != bags[1] if gold.ordered else set(bags[0]) != set(bags[1]):
             return False
     places = range(len(gold.rows)) if gold.ordered else ()
     return bags_match(gold.rows, predicted.rows, groups=places, placed=places, tolerant=False)
+
+
+def _two_forms(*tables: Sequence[tuple]) -> set:
+    """Return the numbers that occur both as 1 and as 1.0."""
+    cells = [cell for rows in tables for cell in chain.from_iterable(rows)]
+    kinds = set(map(type, cells))
+    if float not in kinds or not kinds & {int, bool, Decimal}:
+        return set()
+    whole = {cell for cell in cells if type(cell) is float and cell.is_integer()}
+    return {cell for cell in cells if type(cell) is not float and cell in whole} if whole else whole
 
 
 def _by_text_and_type(value) -> str:

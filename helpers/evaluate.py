@@ -16,6 +16,7 @@ import argparse
 import json
 import logging
 import sys
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -49,8 +50,8 @@ def score(
     """Return one verdict an example, in the order of the examples.
 
     With `jobs` above 1 joblib spreads the examples over workers that connect to the databases' sources again,
-    with default limits. Raises EvaluationError for a prediction of an unknown example or two of one,
-    GoldFailed for a gold that fails.
+    with default limits; `joblib.parallel_config` chooses another backend than local processes. Raises
+    EvaluationError for a prediction of an unknown example or two of one, GoldFailed for a gold that fails.
     """
     by_id = _assign(examples, predictions)
     asked = [(example, by_id[example.id].sql.strip() if example.id in by_id else "") for example in examples]
@@ -109,15 +110,19 @@ def _spread(asked: list, database: Database, suite: Sequence[Database] | None, j
     return [outcome for part in done for outcome in part]
 
 
-_CONNECTED: dict[str, Database] = {}
+_OPENED = threading.local()  # an engine serves one thread, and joblib's backend may be threads
 
 
 def _judge_elsewhere(asked: list, source: str, suite: Sequence[str] | None) -> list[Verdict]:
-    """Judge a chunk in a worker process, which keeps its connections for the next chunk."""
-    for name in (source, *(suite or ())):
-        if name not in _CONNECTED:
-            _CONNECTED[name] = connect(name)
-    return judge_all(asked, _CONNECTED[source], None if suite is None else [_CONNECTED[name] for name in suite])
+    """Judge a chunk in a worker, which keeps its connections for the next chunk."""
+    return judge_all(asked, _opened(source), None if suite is None else [_opened(name) for name in suite])
+
+
+def _opened(source: str) -> Database:
+    kept = _OPENED.__dict__
+    if source not in kept:
+        kept[source] = connect(source)
+    return kept[source]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,8 +6,9 @@
 Cells become integer codes over both tables, so that a column trial is one partition refinement on integers:
 after trying `gold column i = predicted column j` the rows fall into finer classes, and the trial stands iff
 every class still holds at least as many gold rows as predicted ones. A row's bag of values, which no
-permutation changes, is the first partition, and a column's hash within it rules out most pairs unseen; a
-12-column, 5,000-row permutation takes about 50 ms.
+permutation changes, is the first partition, and a column's hash within it rules out most pairs unseen. Before all
+that, columns are paired by the sum of their cells' hashes, and the rows counted under that one choice: a plain
+permutation of 12 columns and 5,000 rows is proved in about 20 ms.
 
 Not covered: the problem contains graph isomorphism, so a search past STEPS trials gives up and says "no".
 Closeness of numbers is not transitive; where a chain of close numbers spans more than the tolerance, rows are
@@ -16,15 +17,18 @@ compared in sorted order only.
 """
 
 import datetime
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import chain
+from itertools import repeat
+from operator import itemgetter
 
 import numpy as np
 
 STEPS = 2_000
 PAIRS = 1_000
+EXACT = 2**53
 REL, ABS = 1e-6, 1e-9
 _AS_THEY_ARE = {int, float, str, bytes, type(None)}
 
@@ -75,6 +79,8 @@ def bags_match(
     width, offered = len(gold[0]) if gold else 0, len(predicted[0])
     if len(gold) < len(predicted) or width > offered or (width < offered and not extra_columns):
         return False
+    if len(gold) == len(predicted) and _is_plain_choice(gold, predicted, groups, placed):
+        return True
     cells = _code(gold, predicted, tolerant)
     labels = _refine(_places(groups, len(gold)), _places(placed, len(predicted)), np.int64(0), np.int64(0), 1)
     if labels is None:
@@ -88,46 +94,79 @@ def bags_match(
     return labels is not None and _search(cells, labels, _ruled_out(cells, bags, mix))
 
 
+def _is_plain_choice(gold: Sequence[tuple], predicted: Sequence[tuple], groups, placed) -> bool:
+    """Tell whether the choice of columns that their cells' hashes suggest makes the rows equal; no "no" is meant."""
+    prints = [[sum(map(hash, column)) for column in zip(*rows, strict=True)] for rows in (gold, predicted)]
+    offered: dict[int, list[int]] = {}
+    for at, mark in enumerate(prints[1]):
+        offered.setdefault(mark, []).append(at)
+    if Counter(prints[0]) - Counter(prints[1]):
+        return False
+    choose = itemgetter(*(offered[mark].pop(0) for mark in prints[0]))
+    asked, given = map(itemgetter(*range(len(prints[0]))), gold), map(choose, predicted)
+    one_place = repeat(0)
+    return Counter(zip(groups or one_place, asked, strict=False)) == Counter(
+        zip(placed or one_place, given, strict=False)
+    )
+
+
 def _places(numbers: Sequence[int], rows: int) -> np.ndarray:
     return np.asarray(numbers, dtype=np.int64) if len(numbers) else np.zeros(rows, dtype=np.int64)
 
 
 def _code(gold: Sequence[tuple], predicted: Sequence[tuple], tolerant: bool) -> _Cells:
-    """Number the distinct values of both tables, close numbers alike."""
-    values = set(chain.from_iterable(gold)).union(chain.from_iterable(predicted))
-    forms: dict = {}
-    if set(map(type, values)) <= _AS_THEY_ARE:
-        number_of = forms = dict(zip(values, range(len(values)), strict=True))
-    else:
-        number_of = {value: forms.setdefault(plain(value), len(forms)) for value in values}
-    indexes = [
-        np.asfortranarray(
-            np.fromiter(map(number_of.__getitem__, chain.from_iterable(rows)), np.int64).reshape(len(rows), -1)
-        )
-        for rows in (gold, predicted)
-    ]
-    if not tolerant:
-        return _Cells(*indexes, len(forms))
-    x = np.array([form if isinstance(form, (int, float)) else np.nan for form in forms], dtype=float)
-    classes, wide = _classes(x)
-    coded = [classes[index] for index in indexes]
+    """Number the distinct values of both tables, close numbers alike; columns of numbers go by without a dictionary."""
+    columns = [*zip(*gold, strict=True), *zip(*predicted, strict=True)]
+    numbers = [_numbers(column, tolerant) for column in columns]
+    others = set().union(*(column for column, found in zip(columns, numbers, strict=True) if found is None))
+    number_of = forms = dict(zip(others, range(len(others)), strict=True))
+    if not set(map(type, others)) <= _AS_THEY_ARE:
+        forms = {}
+        number_of = {value: forms.setdefault(plain(value), len(forms)) for value in others}
+    x = [np.array([_number(form, tolerant) for form in forms], dtype=float)]
+    at, indexes = len(forms), []
+    for column, found in zip(columns, numbers, strict=True):
+        if found is None:
+            indexes.append(np.fromiter(map(number_of.__getitem__, column), np.int64, len(column)))
+        else:
+            indexes.append(np.arange(at, at := at + len(column)))
+            x.append(found)
+    x = np.concatenate(x)
+    classes, wide = _classes(x, tolerant)
+    width = len(gold[0])
+    tables = [np.array(part).T for part in (indexes[:width], indexes[width:])]
+    coded = [np.asfortranarray(classes[table]) for table in tables]
     if not wide:
-        return _Cells(*coded, len(forms))
-    return _Cells(*coded, len(forms), *(np.nan_to_num(x)[index] for index in indexes))
+        return _Cells(*coded, len(x))
+    return _Cells(*coded, len(x), *(np.nan_to_num(x)[table] for table in tables))
 
 
-def _classes(x: np.ndarray) -> tuple[np.ndarray, bool]:
+def _numbers(column: Sequence, tolerant: bool) -> np.ndarray | None:
+    """Return a column that holds nothing but numbers as doubles, if they stand for its numbers."""
+    if not set(map(type, column)) <= {int, float, Decimal}:
+        return None
+    x = np.fromiter(map(float, column), float, len(column))
+    return x if tolerant or np.abs(x).max() < EXACT else None
+
+
+def _number(form, tolerant: bool) -> float:
+    """Return a value as the double that stands for it, nan if none does."""
+    return form if isinstance(form, (int, float)) and (tolerant or abs(form) < EXACT) else np.nan
+
+
+def _classes(x: np.ndarray, tolerant: bool) -> tuple[np.ndarray, bool]:
     """Give each form its class, chaining close numbers (nan: no number); tell whether some chain is too wide."""
+    alike = _close if tolerant else np.equal
     classes = np.arange(len(x), dtype=np.int64)
     numeric = np.flatnonzero(~np.isnan(x))
     numeric = numeric[np.argsort(x[numeric], kind="stable")]
     if not len(numeric):
         return classes, False
     ascending = x[numeric]
-    starts = np.flatnonzero(np.append(True, ~_close(ascending[:-1], ascending[1:])))
+    starts = np.flatnonzero(np.append(True, ~alike(ascending[:-1], ascending[1:])))
     lengths = np.diff(np.append(starts, len(ascending)))
     classes[numeric] = np.repeat(numeric[starts], lengths)
-    return classes, not _close(ascending[starts], ascending[starts + lengths - 1]).all()
+    return classes, not alike(ascending[starts], ascending[starts + lengths - 1]).all()
 
 
 def _close(a: np.ndarray, b: np.ndarray) -> np.ndarray:

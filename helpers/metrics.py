@@ -58,7 +58,7 @@ def _parts(verdicts: Sequence, parts_of) -> dict[str, dict]:
     for verdict in verdicts:
         for part in parts_of(verdict):
             members.setdefault(part, []).append(verdict)
-    return {part: _rates(members[part], ("va", "ex", "ts")) for part in sorted(members)}
+    return {part: _rates(members[part], RATES) for part in sorted(members)}
 
 
 def _intervals(verdicts: Sequence, by_id: Mapping[str, Example]) -> dict[str, dict]:

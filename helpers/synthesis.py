@@ -20,12 +20,14 @@ import logging
 import random
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from rapidfuzz import fuzz, process
 
-from helpers import slots, sql
+from helpers import composition, slots, sql
 from helpers.dataset import FOLDER, Example, load, save
+from helpers.lexicon import read as read_lexicon
 from helpers.slots import Slot, TemplateError
 from helpers.templates import Template, read
 
@@ -33,6 +35,7 @@ log = logging.getLogger(__name__)
 
 TEMPLATES = FOLDER / "templates"
 LARGEST_SHARE = 0.03
+WRITTEN = 3.0  # weight of a template somebody wrote against that of a composed one
 TYPO_RATE = 0.03
 NEAR_DUPLICATE = 90
 TRIES = 40
@@ -47,15 +50,22 @@ _WORD = re.compile(r"(?<![\w{'’.-])(?!number|code|order|sort|alphab|rank|disti
 
 
 def synthesise(
-    database, *, seed: int, n: int, templates: Path = TEMPLATES, exclude: Iterable[Example] = ()
+    database, *, seed: int, n: int, templates: Path = TEMPLATES, exclude: Iterable[Example] = (),
+    lexicon: Path | None = None, composed: int = 0,
 ) -> list[Example]:
     """Make `n` training examples, or as many as the templates give; the same arguments give the same examples.
 
     Templates that share a `sql.template` with an example of `exclude`, and questions like one of its questions
-    (rapidfuzz ratio of 90 or more), are left out. Raises TemplateError naming the template at fault.
+    (rapidfuzz ratio of 90 or more), are left out. With a `lexicon` file, `composed` templates made from it are added;
+    one that finds nothing is left out, and written templates weigh WRITTEN times as much. Raises TemplateError naming
+    the template at fault.
     """
     exclude = list(exclude)
     pool = read(templates)
+    if lexicon:
+        more = composition.compose(read_lexicon(lexicon), count=composed, seed=seed)
+        written = (replace(template, weight=WRITTEN * template.weight) for template in pool.templates)
+        pool = replace(pool, templates=(*written, *more))
     filled = {name: slots.fill(name, spec, database) for name, spec in pool.slots.items()}
     golds = {t.name: _fill(t, filled, random.Random(0))[1] for t in pool.templates}
     dropped = collisions(golds, exclude)
@@ -102,7 +112,7 @@ def _pairs(
         misses = 0
         seen.add(nlq.lower())
         yield nlq, gold
-    if not seen and not near:
+    if not seen and not near and not template.composed:
         raise TemplateError(f"Template {template.name} finds nothing in {TRIES} tries: widen its slots or drop it.")
 
 
@@ -196,6 +206,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--templates", type=Path, default=TEMPLATES, help="a folder of YAML files")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--n", type=int, default=3200)
+    parser.add_argument("--lexicon", type=Path, help="a lexicon file, to compose more templates from")
+    parser.add_argument("--composed", type=int, default=5000, help="how many are composed")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--exclude", type=Path, nargs="*", help="files whose questions and SQL must not occur "
                         "(test.jsonl and dev.jsonl beside --out, where there are)")
@@ -205,7 +217,8 @@ def main(arguments: list[str] | None = None) -> None:
     paths = options.exclude if options.exclude is not None else [path for path in beside if path.exists()]
     exclude = [example for path in paths for example in load(path)]
     with database.connect(options.database) as opened:
-        made = synthesise(opened, seed=options.seed, n=options.n, templates=options.templates, exclude=exclude)
+        made = synthesise(opened, seed=options.seed, n=options.n, templates=options.templates, exclude=exclude,
+                          lexicon=options.lexicon, composed=options.composed)
     save(options.out, made)
     print(f"{len(made)} pairs of {len({sql.template(e.sql) for e in made})} templates in {options.out}")
 

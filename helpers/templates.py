@@ -44,7 +44,8 @@ _PIECE = re.compile(r"\{(\w+)(?:\.(\w+))?\}")
 class Template:
     """A statement with slots and the phrasings that ask for it; `weight` is its share against the others'.
 
-    `accept` are texts of the statement and what may stand in their place, where a phrasing leaves it open.
+    `accept` are texts of the statement and what may stand in their place, where a phrasing leaves it open. A
+    `composed` one comes from a lexicon, and may turn out to find nothing.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Template:
     phrasings: tuple[str, ...]
     weight: float = 1.0
     accept: tuple[tuple[str, str], ...] = ()
+    composed: bool = False
 
 
 @dataclass(frozen=True)

@@ -64,12 +64,14 @@ def tables(draw, least=0):
     return width, draw(st.lists(st.tuples(*[CELLS] * width), min_size=least, max_size=8))
 
 
+@settings(deadline=None)
 @given(tables(), st.sampled_from(CONVENTIONS), st.booleans())
 def test_reflexive(table, convention, ordered):
     width, rows = table
     assert same_result(of(rows, width), of(list(rows), width), convention, ordered_by=[0] if ordered else None)
 
 
+@settings(deadline=None)
 @given(tables(), st.sampled_from(CONVENTIONS), st.randoms())
 def test_row_order_is_free_without_order_by(table, convention, rng):
     width, rows = table
@@ -77,6 +79,7 @@ def test_row_order_is_free_without_order_by(table, convention, rng):
     assert same_result(of(rows, width), of(shuffled, width), convention)
 
 
+@settings(deadline=None)
 @given(tables(), st.sampled_from(["ex", "ex_superset", "ex_spider"]), st.randoms())
 def test_column_order_is_free_where_columns_are_matched(table, convention, rng):
     width, rows = table
@@ -85,6 +88,7 @@ def test_column_order_is_free_where_columns_are_matched(table, convention, rng):
     assert same_result(of(rows, width), of(moved, width), convention)
 
 
+@settings(deadline=None)
 @given(tables(least=1), st.sampled_from(["ex", "ex_strict", "ex_superset", "ex_spider"]))
 def test_multiplicity_matters_outside_ex_set(table, convention):
     width, rows = table
@@ -92,6 +96,7 @@ def test_multiplicity_matters_outside_ex_set(table, convention):
     assert same_result(of(rows, width), of([*rows, rows[0]], width), "ex_set")
 
 
+@settings(deadline=None)
 @given(tables(least=1), st.randoms())
 def test_what_ex_accepts_ex_superset_accepts_with_a_column_more(table, rng):
     width, rows = table
@@ -113,7 +118,7 @@ def official(gold, predicted, ordered):
     return False
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.integers(1, 3), st.data())
 def test_ex_spider_decides_as_the_official_scripts_do(width, data):
     rows = st.lists(st.tuples(*[st.integers(0, 2)] * width), max_size=5)
@@ -122,7 +127,7 @@ def test_ex_spider_decides_as_the_official_scripts_do(width, data):
     assert ours == official(gold, predicted, ordered)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.integers(1, 3), st.data())
 def test_ex_decides_as_trying_every_permutation_does(width, data):
     rows = st.lists(st.tuples(*[st.integers(0, 2)] * width), min_size=1, max_size=6)

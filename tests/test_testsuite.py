@@ -60,6 +60,15 @@ def test_planted_mistakes_pass_ex_and_fail_ts(verdicts):
     assert [verdict.example_id for verdict in verdicts if verdict.ts] == []
 
 
+def test_ts_never_exceeds_ex(planted, suite):
+    near = [(e, n.sql) for e in planted for n in neighbours.neighbours(e.sql, sample.schema())[::5]]
+    asked = [replace(example, id=str(number)) for number, (example, _) in enumerate(near)]
+    guesses = [Prediction(example.id, sql=sql) for example, (_, sql) in zip(asked, near, strict=True)]
+    with connect("sample") as database:
+        scored = evaluate.score(asked, guesses, database, suite=testsuite.load(suite)[:4])
+    assert any(v.ex and not v.ts for v in scored) and not any(v.ts and not v.ex for v in scored)
+
+
 def test_golds_pass_everything_on_every_variant(planted, suite):
     golds = [Prediction(example.id, sql=example.sql) for example in planted]
     with connect("sample") as database:

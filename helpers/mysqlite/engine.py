@@ -83,7 +83,7 @@ class Statement:
     rows: tuple[tuple, ...] | None = None
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=20_000)
 def rewrite(sql: str, catalog: Catalog) -> Statement:
     """Rewrite a MySQL statement for SQLite; raises MySqlError as MySQL would before running it."""
     tree = parse(sql)

@@ -4,7 +4,7 @@
 'SELECT 10 AS c1 UNION ALL SELECT 25 AS c1'
 
 The sides of a set operation are converted to their common types; a recursive CTE has the types of its first
-part. INTERSECT ALL and EXCEPT ALL are not covered (error 1235).
+part. INTERSECT ALL and EXCEPT ALL, which SQLite lacks, number equal rows on each side and compare the numbers too.
 """
 
 from collections.abc import Callable
@@ -143,18 +143,20 @@ def _compile_set(node: exp.SetOperation, scope: Scope, ctes: dict) -> Query:
     if len(left.types) != len(right.types):
         raise failure(1222)
     distinct, word = bool(node.args.get("distinct", True)), _WORDS[type(node)]
-    if not distinct and word != "UNION":
-        raise failure(1235, f"{word} ALL")
     common = tuple(types.common(pair).stored for pair in zip(left.types, right.types, strict=True))
 
     def write(targets: tuple[Type, ...] | None = None, unique: bool = False) -> str:
         targets = targets or common
         merged = distinct and word != "UNION"
         sides = [_operand(n, q, targets, merged) for n, q in ((node.this, left), (node.expression, right))]
-        if merged or not distinct:
+        if merged or (not distinct and word == "UNION"):
             return f"{sides[0]} {word if merged else 'UNION ALL'} {sides[1]}"
         columns = [Value(f"c{i}", t) for i, t in enumerate(targets, 1)]
         listed = ", ".join(f"{collated(c)} AS {c.sql}" for c in columns)
+        if not distinct:
+            place = f"ROW_NUMBER() OVER (PARTITION BY {', '.join(map(collated, columns))})"
+            placed = (f"SELECT {listed}, {place} FROM ({side})" for side in sides)
+            return f"SELECT {', '.join(c.sql for c in columns)} FROM ({f' {word} '.join(placed)})"
         return f"SELECT DISTINCT {listed} FROM ({sides[0]} UNION ALL {sides[1]})"
 
     query = Query(left.names, common, write, stored=True)
