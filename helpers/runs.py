@@ -13,9 +13,7 @@ SQL nor models. Two processes may not write to one folder at the same time: the 
 
 import atexit
 import fcntl
-import hashlib
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -24,9 +22,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-import yaml
-
-from helpers import runtime
+from helpers import drive, mirror, runtime, snapshot
 from helpers.journal import (
     Prediction,
     RunError,
@@ -45,9 +41,11 @@ __all__ = [
     "Run",
     "RunError",
     "adapter_folder",
+    "copy",
     "environment",
     "folder_of",
     "is_finished",
+    "note",
     "predictions",
     "read_rows",
     "sha256",
@@ -57,7 +55,10 @@ __all__ = [
     "upstream",
 ]
 
+environment = snapshot.environment
+
 FINISHED, FAILED, RUNNING = "finished", "failed", "running"
+COPY_EVERY_S = 300.0
 LOCK_PATIENCE_S = 5.0
 
 
@@ -70,6 +71,7 @@ class Run:
     started: float = field(default_factory=time.monotonic)
     inputs: dict[str, dict[str, str]] = field(default_factory=dict)
     journals: dict[str, TextIO] = field(default_factory=dict)
+    copied: float = field(default_factory=time.monotonic)
 
     def depends(self, **inputs: str | Path) -> None:
         """Add what the run depends on to config.yaml: a fact as text, or a file by its sha256.
@@ -82,7 +84,7 @@ class Run:
             if (before.get("sha256"), before.get("value")) != (now.get("sha256"), now.get("value")):
                 raise RunError(f"{self.folder} was begun with another {name}: {_ELSEWHERE}.")
             self.inputs[name] = now
-        _write_config(self)
+        self.write("config.yaml", snapshot.take(self.params, self.inputs))
 
     def unanswered(self, examples: Iterable) -> list:
         """Return the examples that have no row in predictions.jsonl yet, in their order."""
@@ -100,6 +102,8 @@ class Run:
         row = asdict(prediction)
         self.append("timings.jsonl", {"example_id": prediction.example_id, "seconds": round(row.pop("seconds"), 4)})
         self.append("predictions.jsonl", row)
+        if time.monotonic() - self.copied >= COPY_EVERY_S:
+            self.copy()
 
     def append(self, name: str, row: Mapping[str, Any]) -> None:
         """Append a row to a journal of the folder, flushed before this returns; raises RunError on a full disk."""
@@ -109,6 +113,11 @@ class Run:
         """Replace a file of the folder in one move: text as it is, anything else as JSON."""
         text = value if isinstance(value, str) else json.dumps(value, indent=1, ensure_ascii=False) + "\n"
         return replace_file(self.folder / name, text)
+
+    def copy(self) -> None:
+        """Copy the folder to the parameter `copy_to`, if there is one; a copy that fails is a warning."""
+        copy(self.params)
+        self.copied = time.monotonic()
 
     def finish(self, metrics: Mapping[str, Any] | None = None, *, order: Iterable[str] = ()) -> Path:
         """Close the run as finished: metrics.json, LOGBOOK line, status; returns the folder.
@@ -136,9 +145,11 @@ class Run:
         return self.journals[name]
 
     def _close(self, status: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
-        measured = dict(metrics) | {"runtime_s": round(time.monotonic() - self.started, 1)} | runtime.peak_memory()
+        runtime_s = round(time.monotonic() - self.started, 1)
+        measured = {**metrics, **_notes, "runtime_s": runtime_s, **runtime.peak_memory()}
         self.write("metrics.json", measured)
         self.write("status", status)
+        self.copy()
         return measured
 
 
@@ -149,16 +160,19 @@ def start(params: Common) -> Run:
     another process is writing to it.
     """
     runtime.show_log()
+    drive.mount_for(params.copy_to)
     folder = folder_of(params)
     folder.mkdir(parents=True, exist_ok=True)
-    before = _config(folder)
-    if before and _identity(before["params"]) != _identity(params.model_dump()):
-        raise RunError(f"{folder} was made with {_changes(before['params'], params.model_dump())}: {_ELSEWHERE}.")
+    before, now = snapshot.read(folder), params.model_dump()
+    if before and snapshot.identity(before["params"]) != snapshot.identity(now):
+        raise RunError(f"{folder} was made with {snapshot.changes(before['params'], now)}: {_ELSEWHERE}.")
     _lock(folder)
     run = Run(folder, params, inputs=before.get("inputs", {}))
-    _write_config(run)
+    run.write("config.yaml", snapshot.take(params, run.inputs))
     run.write("env.json", environment())
     run.write("status", RUNNING)
+    _notes.clear()
+    runtime.forget_peak_memory()
     runtime.seed_everything(params.seed)
     _watch(run)
     return run
@@ -169,11 +183,23 @@ def folder_of(params: Common) -> Path:
     return Path(params.out) / notebook_of(params) / params.variant
 
 
+def copy(params: Common) -> None:
+    """Copy a run's folder to COPY_TO/SUITE/NOTEBOOK[/VARIANT], if its parameter `copy_to` says where."""
+    if params.copy_to:
+        suite = Path(params.copy_to) / Path(params.out).resolve().name
+        mirror.copy(folder_of(params), suite / notebook_of(params) / params.variant)
+
+
+def note(**facts: Any) -> None:
+    """Add facts to the metrics.json of the run that is open in this process, such as `model_reused`."""
+    _notes.update(facts)
+
+
 def is_finished(params: Common) -> bool:
     """Tell whether a finished run of these parameters stands, made from files that are still the same."""
     folder = folder_of(params)
-    config = _config(folder)
-    if status(folder) != FINISHED or _identity(config["params"]) != _identity(params.model_dump()):
+    config = snapshot.read(folder)
+    if status(folder) != FINISHED or snapshot.identity(config["params"]) != snapshot.identity(params.model_dump()):
         return False
     files = [made for made in config["inputs"].values() if "path" in made]
     return all(Path(f["path"]).is_file() and sha256(Path(f["path"])) == f["sha256"] for f in files)
@@ -205,53 +231,9 @@ def adapter_folder(out: str, name: str) -> str:
     return str(upstream(out, name) / "adapter")
 
 
-def environment() -> dict[str, Any]:
-    """Describe python, packages and machine, as env.json holds them."""
-    return {"python": sys.version.split()[0], "packages": runtime.packages(), **runtime.hardware()}
-
-
 _ELSEWHERE = "choose another --out or variant, or delete the folder"
 _locks: dict[Path, TextIO] = {}
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    path = folder / "config.yaml"
-    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
-def _write_config(run: Run) -> None:
-    values = run.params.model_dump()
-    pins = {name: made.get("sha256") or made["value"] for name, made in run.inputs.items()}
-    identity = json.dumps([_identity(values), pins], sort_keys=True)
-    config = {
-        "notebook": notebook_of(run.params),
-        "params": values,
-        "inputs": run.inputs,
-        "config_hash": hashlib.sha256(identity.encode()).hexdigest(),
-        **_git(),
-    }
-    run.write("config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
-
-
-def _git() -> dict[str, Any]:
-    def ask(*words: str) -> str:
-        return subprocess.run(["git", *words], capture_output=True, text=True, cwd=here, check=False).stdout.strip()
-
-    here = Path(__file__).parent
-    try:
-        return {"git_commit": ask("rev-parse", "HEAD"), "git_dirty": bool(ask("status", "--porcelain"))}
-    except FileNotFoundError:  # a copy of the suite on a machine without git
-        return {"git_commit": "", "git_dirty": False}
-
-
-def _identity(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out the suite folder: a run that was moved or renamed is still the same run."""
-    return {name: value for name, value in values.items() if name != "out"}
-
-
-def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    names = [n for n in sorted({*before, *now} - {"out"}) if before.get(n) != now.get(n)]
-    return " and ".join(f"{n}={before.get(n)}, not {n}={now.get(n)}" for n in names)
+_notes: dict[str, Any] = {}
 
 
 def _lock(folder: Path) -> None:

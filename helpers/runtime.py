@@ -25,6 +25,7 @@ __all__ = [
     "SecretMissing",
     "cache_dir",
     "compute_dtype",
+    "forget_peak_memory",
     "hardware",
     "is_colab",
     "is_interactive",
@@ -136,12 +137,26 @@ def packages() -> dict[str, str]:
 
 
 def peak_memory() -> dict[str, float]:
-    """Return this process's peak resident memory and peak GPU allocation, in MB."""
+    """Return this process's peak resident memory and peak GPU allocation since `forget_peak_memory`, in MB."""
     unit = 2**20 if sys.platform == "darwin" else 2**10  # getrusage counts bytes on macOS, kilobytes elsewhere
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
     torch = sys.modules.get("torch")
     vram = torch.cuda.max_memory_allocated() / 2**20 if torch is not None and torch.cuda.is_available() else 0.0
     return {"peak_rss_mb": round(rss, 1), "peak_vram_mb": round(vram, 1)}
+
+
+def forget_peak_memory() -> None:
+    """Let `peak_memory` count from now, so that a run is not charged with the one before it in the same process.
+
+    Linux resets the resident peak (proc(5), clear_refs); elsewhere that stays the peak of the whole process.
+    """
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError as error:
+        log.debug("the peak of resident memory cannot be reset: %s", error)
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
 
 
 def show_log() -> None:

@@ -1,15 +1,17 @@
 """Run a profile's notebooks in order through papermill, each into its run folder, and say what came out.
 
     python -m helpers.suite params/demo [--only 03_baseline] [--set k=0] [--sweep seed=7,17,27] [--out outputs/NAME]
+    python -m helpers.suite --reproduce outputs/demo/03_baseline [--out outputs/NAME]
 
 Every file of the profile is checked before the first notebook starts. A finished run is left as it is; one that was
 killed goes on where it stopped. `--set` reaches every notebook that has the parameter, or one by `03_baseline.k=0`;
-`--sweep` makes a variant of each combination. Knows nothing of what a notebook does.
+`--sweep` makes a variant of each combination; the variants of a notebook share a loaded model (see `kernels`), and
+one that fails does not stop the others. Knows nothing of what a notebook does.
 """
 
 import argparse
+import contextlib
 import itertools
-import logging
 import os
 import re
 import sys
@@ -18,16 +20,12 @@ from pathlib import Path
 
 import yaml
 
-from helpers import runs
+from helpers import kernels, reproduce, runs
+from helpers.kernels import NotebookFailed
 from helpers.params import NOTEBOOKS, Common, ParameterError, load, notebook_of
 from helpers.runs import RunError
 
-ROOT = Path(__file__).resolve().parent.parent
 HEADLESS = ("01_connect", "02_curate", "03_baseline", "04_react", "05_qlora", "06_evaluate")
-
-
-class NotebookFailed(Exception):
-    """Name the notebook that failed and give its last error."""
 
 
 def plan(
@@ -52,17 +50,34 @@ def plan(
 def run(planned: Iterable[Common]) -> list[Path]:
     """Execute the planned runs that are not finished yet; return all their folders.
 
-    Raises NotebookFailed at the first notebook that fails; its folder then has `status` failed.
+    Runs of one notebook that follow one another are variants: they share a kernel where that spares loading the
+    model, and the others go on when one fails. Raises NotebookFailed, after the last variant, for those that failed;
+    their folders then have `status` failed.
     """
     folders = []
-    for parameters in planned:
-        folder = runs.folder_of(parameters)
-        if runs.is_finished(parameters):
+    for _, variants in itertools.groupby(planned, key=notebook_of):
+        variants = list(variants)
+        done = [runs.folder_of(parameters) for parameters in variants]
+        finished = [runs.is_finished(parameters) for parameters in variants]
+        for folder in itertools.compress(done, finished):
             print(f"{folder}: finished before", flush=True)
-        else:
-            _execute(parameters, folder)
-        folders.append(folder)
+        _execute([parameters for parameters, over in zip(variants, finished, strict=True) if not over])
+        folders += done
     return folders
+
+
+def _execute(variants: Sequence[Common]) -> None:
+    """Execute runs of one notebook, all of them even if one fails."""
+    shared = len(variants) > 1 and kernels.may_share(variants[0])
+    failures = []
+    with kernels.one_kernel() if shared else contextlib.nullcontext(kernels.execute) as execute:
+        for parameters in variants:
+            try:
+                execute(parameters)
+            except NotebookFailed as failure:
+                failures.append(str(failure))
+    if failures:
+        raise NotebookFailed("\n".join(failures))
 
 
 def _variants(profile: Path, name: str, given: list, sweep: list) -> list[Common]:
@@ -102,42 +117,6 @@ def _refuse_unused(given: list[tuple[str, str]], wanted: list[str]) -> None:
             raise ParameterError(f"None of {', '.join(wanted)} has a parameter {key}.")
 
 
-def _execute(parameters: Common, folder: Path) -> None:
-    import papermill
-    from papermill.exceptions import PapermillExecutionError
-    from traitlets.config import Config
-
-    name = notebook_of(parameters)
-    folder.mkdir(parents=True, exist_ok=True)
-    print(f"{folder}: running", flush=True)
-    try:
-        papermill.execute_notebook(
-            ROOT / "notebooks" / f"{name}.ipynb",
-            folder / "notebook.ipynb",
-            parameters.model_dump(),
-            progress_bar=False,
-            stdout_file=sys.stdout,
-            stderr_file=sys.stderr,
-            cwd=ROOT,
-            # Sockets in the file system: no port that others on the machine could open.
-            config=Config({"KernelManager": {"transport": "ipc"}}),
-        )
-    except PapermillExecutionError as error:
-        _mark_failed(folder, error)
-        raise NotebookFailed(
-            f"{name} failed: {error.ename}: {error.evalue} (see {folder / 'notebook.ipynb'})"
-        ) from None
-    except RuntimeError as error:  # nbclient's DeadKernelError, when the system ended the process
-        _mark_failed(folder, error)
-        raise NotebookFailed(f"{name} failed: {error} (out of memory? start again: it goes on where it was)") from None
-
-
-def _mark_failed(folder: Path, error: Exception) -> None:
-    if runs.status(folder) != runs.FINISHED:
-        (folder / "status").write_text(runs.FAILED)
-        logging.getLogger(__name__).debug("%s: %s", folder, error)
-
-
 def scores(folder: Path) -> str:
     """Return the table of a run of 06_evaluate as text, or what there is to say instead."""
     table = folder / "comparison.csv"
@@ -152,13 +131,21 @@ def scores(folder: Path) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m helpers.suite", description="Run a profile's notebooks in order.")
-    parser.add_argument("profile", type=Path, help="folder with one YAML file a notebook, such as params/demo")
+    parser.add_argument("profile", type=Path, nargs="?", help="folder with one YAML file a notebook: params/demo")
     parser.add_argument("--only", nargs="+", default=[], metavar="NOTEBOOK", help="run these notebooks alone")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", dest="settings", help="set a parameter")
     parser.add_argument("--sweep", nargs="+", default=[], metavar="NAME=V1,V2", help="run a variant for each value")
     parser.add_argument("--out", default="", help="suite folder, such as outputs/mine")
+    parser.add_argument("--reproduce", type=Path, metavar="FOLDER", help="run a finished run again and compare")
     given = vars(parser.parse_args(arguments))
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    finished_run = given.pop("reproduce")
+    if finished_run:
+        if given["profile"] or given["only"] or given["settings"] or given["sweep"]:
+            parser.error("--reproduce takes a run folder and --out, and all else from the run's snapshot")
+        return reproduce.main(finished_run, out=given["out"])
+    if not given["profile"]:
+        parser.error("give a profile, such as params/demo")
     try:
         folders = run(plan(**given))
     except (ParameterError, RunError, NotebookFailed) as error:

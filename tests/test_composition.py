@@ -82,11 +82,11 @@ def test_phrase_fills_words_keeps_slots_and_capitalises():
     assert said == "Which orders over {amount}? Number and date."
 
 
-@pytest.mark.parametrize("text, names", [("facts: {}", "is no lexicon"), ("- a", "is no lexicon"), (":", "is no lexicon")])
-def test_a_file_that_is_no_lexicon_is_refused(tmp_path, text, names):
+@pytest.mark.parametrize("text", ["facts: {}", "- a", ":"])
+def test_a_file_that_is_no_lexicon_is_refused(tmp_path, text):
     path = tmp_path / "lexicon.yaml"
     path.write_text(text)
-    with pytest.raises(TemplateError, match=names):
+    with pytest.raises(TemplateError, match="is no lexicon"):
         lexicon.read(path)
 
 
