@@ -13,13 +13,14 @@ It knows no SQL but where a statement ends, and no prompts: a conversation is a 
 messages. Nothing here has run on a GPU.
 """
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from helpers import bundled, runtime, weights
+from helpers import bundled, model_cache, runtime, weights
 from helpers.completion import Completion, ModelError, stops
 from helpers.weights import packed_for_inference
 
@@ -56,6 +57,7 @@ class Replies:
     asked: list[Conversation] = field(default_factory=list)
 
 
+@model_cache.reusable
 def load(model_id: str, *, backend: str = "transformers", load_in_4bit: bool = False,
          bnb_4bit_quant_type: str = "nf4", bnb_4bit_use_double_quant: bool = True,
          compute_dtype: str = "auto", adapter: str | Path = "", device: str = "auto",
@@ -84,7 +86,8 @@ def generate(model: Model, conversations: Sequence[Conversation], *, max_new_tok
              stop: str | Sequence[str] = "turn", prefill: str = "", temperature: float = 0.0, n: int = 1,
              seed: int = 0, batch_size: int = 0, keep: bool = False,
              on_result: Callable[[int, Completion], None] | None = None,
-             constraint: Callable[[], Any] | None = None) -> list[Completion]:
+             constraint: Callable[[], Any] | None = None,
+             on_text: Callable[[int, str], None] | None = None) -> list[Completion]:
     """Answer every conversation and return the completions in the order of the conversations.
 
     A last message of the role "assistant" is continued; `prefill` begins the answer of every conversation and
@@ -94,8 +97,9 @@ def generate(model: Model, conversations: Sequence[Conversation], *, max_new_tok
     have read, so that the next call, if its conversations go on from these, reads only what is new; other
     back ends take no notice of it. `on_result(index, completion)` is called as each answer finishes.
     `constraint()` makes a matcher for one answer: `matcher.restrict(logits)` sets the (vocabulary,) logits of
-    forbidden tokens to -inf in place, `matcher.accept(token)` advances it. Raises ModelError when a back end
-    fails for good.
+    forbidden tokens to -inf in place, `matcher.accept(token)` advances it. `on_text(index, text)` is called after
+    every step with an answer's text so far, by transformers only; what it raises ends the call. Raises
+    ModelError when a back end fails for good.
     """
     settings = {"max_new_tokens": max_new_tokens, "stop": stops(stop), "prefill": prefill, "n": n,
                 "temperature": temperature, "seed": seed, "batch_size": batch_size}
@@ -113,7 +117,8 @@ def generate(model: Model, conversations: Sequence[Conversation], *, max_new_tok
     from helpers import decoding
 
     prompts = [encode(model, conversation, prefill) for conversation in conversations]
-    return decoding.generate(model, prompts, keep=keep, on_result=on_result, constraint=constraint, **settings)
+    return decoding.generate(model, prompts, keep=keep, on_result=on_result, constraint=constraint,
+                             on_text=on_text, **settings)
 
 
 def render(model: Model, conversation: Conversation, prefill: str = "") -> str:
@@ -127,8 +132,27 @@ def render(model: Model, conversation: Conversation, prefill: str = "") -> str:
 
 
 def encode(model: Model, conversation: Conversation, prefill: str = "") -> list[int]:
-    """Return the prompt's token ids; the template has written the one BOS there is, so none is added."""
-    return model.tokenizer(render(model, conversation, prefill), add_special_tokens=False)["input_ids"]
+    """Return the prompt's token ids; the template has written the one BOS there is, so none is added.
+
+    Control tokens come from the template and from `prefill` alone. One that a message names, as a value in a
+    database may, is text: the name is broken after its first character and its parts are encoded apart. A
+    message that names none is encoded in one piece. A server asked over HTTP does as its tokenizer does.
+    """
+    said = "".join(message["content"] for message in conversation) + prefill
+    mark = next(sign for sign in map(chr, range(0xE000, 0xF8FF)) if sign not in said)  # of no meaning in Unicode
+    names = _control_names(model.tokenizer)
+    broken = [{**message, "content": names.sub(lambda name: name[0][0] + mark + name[0][1:], message["content"])}
+              for message in conversation]
+    parts = render(model, broken, prefill).split(mark)
+    return [token for part in parts for token in model.tokenizer(part, add_special_tokens=False)["input_ids"]]
+
+
+def _control_names(tokenizer) -> re.Pattern:
+    """Match the names of special tokens, and of added ones that look like them, such as Qwen's <think>."""
+    added = tokenizer.added_tokens_decoder.values()
+    names = {token.content for token in added if token.special or token.content.startswith("<")}
+    longest_first = sorted(names | set(tokenizer.all_special_tokens), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
 
 
 def fake(replies: Iterable[str | Exception] | Callable[[Conversation], str]) -> Model:

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+
+OTHERS = ("In", "Out", "REPO_URL", "REPO_REF")  # a notebook's variables that are no parameters: Jupyter's, setup's
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -93,14 +95,24 @@ class Baseline(Prompted):
     exemplar_policy: Literal["fixed", "random", "similar"] = Field("fixed", description="how exemplars are chosen")
     same_template: bool = Field(False, description="let exemplars share their question's SQL template")
     n: Positive = Field(1, le=64, description="answers sampled a question; the majority of their results wins")
-    temperature: float = Field(0.0, ge=0, le=2, description="temperature of sampling; 0 = greedy, for n = 1 only")
+    temperature: float = Field(
+        0.0, ge=0, le=2, validate_default=True, description="temperature of sampling; 0 = greedy, for n = 1 only"
+    )
     decoding: Literal["free", "grammar"] = Field("free", description="grammar: only SELECTs over the schema's names")
     self_repair: bool = Field(False, description="show a failed statement its error, and let it be written once more")
+
+    @field_validator("temperature")
+    @classmethod
+    def _samples_differ(cls, temperature: float, others: ValidationInfo) -> float:
+        if others.data.get("n", 1) > 1 and temperature == 0:
+            raise ValueError(f"n = {others.data['n']} needs a temperature above 0, or all answers would be the same")
+        return temperature
 
 
 class React(Prompted):
     """04: Thought, Action, Observation."""
 
+    prefill: str = Field("", description="what every step's thought is made to begin with")
     max_steps: Positive = Field(6, le=30, description="actions a question may take at most")
     max_observation_chars: Positive = Field(600, le=20_000, description="length of an observation at most")
     max_trace_tokens: Count = Field(0, description="tokens one question's trace may hold; 0 = no limit")
@@ -219,7 +231,7 @@ def read(notebook: str, variables: Mapping[str, Any]) -> Common:
     values = {
         name: value
         for name, value in variables.items()
-        if name in fields or (type(value) in literal and name[0] != "_" and name not in ("In", "Out", "REPO_URL"))
+        if name in fields or (type(value) in literal and name[0] != "_" and name not in OTHERS)
     }
     return check(notebook, values, where=notebook)
 

@@ -4,23 +4,24 @@
 >>> conversation(context, "How many orders were cancelled?")
 [{'role': 'system', …}, {'role': 'user', …}, {'role': 'assistant', …}, …, {'role': 'user', …}]
 
-What all questions of a run share comes first and is the same to the byte, so that a model reads it once. Few-shot
-prompting, the turns of ReAct, training rows and the playground all come through `conversation`. Exemplars are chosen
-from the training split only, and never share a question's template. Knows no models, and no special tokens: those are
-the chat template's.
+What all questions of a run share comes first and is the same to the byte, so that a model reads it once; exemplars of
+a question's own come after the schema. Few-shot prompting, the turns of ReAct, training rows and the playground all
+come through `conversation`. Which exemplars are shown is chosen in `exemplars`. Knows no models, and no special tokens:
+those are the chat template's.
 """
 
 import hashlib
-import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from helpers import sql
-from helpers.dataset import DatasetError, Example
+from helpers.dataset import Example
+from helpers.exemplars import fixed
 from helpers.schema import Column, Schema, Table
+
+__all__ = ["RULE", "Context", "Conversation", "answer", "blurbs", "conversation", "describe", "fingerprint", "fixed"]
 
 RULE = (
     "You answer questions about a MySQL 8 database by writing SQL. Reply with one SELECT statement that returns "
@@ -57,8 +58,16 @@ def answer(example: Example) -> str:
     return example.sql.rstrip().rstrip(";") + ";"
 
 
-def describe(schema: Schema, blurbs: Mapping[str, str] | None = None) -> str:
-    """Write the schema as DDL, a table a line, each under its blurb; a column's sample values follow it if known."""
+def describe(schema: Schema, blurbs: Mapping[str, str] | None = None, *, schema_format: str = "ddl") -> str:
+    """Write the schema, a table a line; a column's sample values follow it if known.
+
+    "ddl" has types, keys and a table's blurb above it. "compact", less than half as long, has neither types nor
+    blurbs: `orders(orderNumber PK, orderDate, …, customerNumber -> customers)`. Raises ValueError for any other format.
+    """
+    if schema_format == "compact":
+        return "\n".join(_compact(table) for table in schema.tables)
+    if schema_format != "ddl":
+        raise ValueError(f"schema_format is ddl or compact, not {schema_format!r}.")
     return "\n".join(_table(table, (blurbs or {}).get(table.name, "")) for table in schema.tables)
 
 
@@ -68,39 +77,10 @@ def blurbs(folder: Path) -> dict[str, str]:
     return yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
-def fixed(pool: Sequence[Example], *, k: int, seed: int, answered: Iterable[Example] = ()) -> tuple[Example, ...]:
-    """Choose k exemplars for all questions of a run, of k different templates and of mixed difficulty.
-
-    None shares its template or its words with the questions to be `answered`. Raises DatasetError if the pool
-    holds fewer than k that qualify.
-    """
-    taken = {sql.template(e.sql) for e in answered} | {e.nlq.casefold() for e in answered}
-    candidates = [e for e in pool if not {sql.template(e.sql), e.nlq.casefold()} & taken]
-    random.Random(seed).shuffle(candidates)
-    first_of_template = {sql.template(e.sql): e for e in reversed(candidates)}
-    if len(first_of_template) < k:
-        raise DatasetError(
-            f"The training split has {len(first_of_template)} templates that are not asked for, fewer than k = {k}: "
-            "lower k or add training examples."
-        )
-    return tuple(_mixed(list(first_of_template.values()))[:k])
-
-
-def _mixed(candidates: list[Example]) -> list[Example]:
-    """Deal the candidates by difficulty in turn, so that any first few of them are of mixed difficulty."""
-    grades = ("easy", "medium", "hard", "extra")
-    rank: dict[str, int] = {}
-    keys = []
-    for candidate in candidates:
-        rank[candidate.difficulty] = rank.get(candidate.difficulty, -1) + 1
-        grade = grades.index(candidate.difficulty) if candidate.difficulty in grades else len(grades)
-        keys.append((rank[candidate.difficulty], grade))
-    return [candidate for _, candidate in sorted(zip(keys, candidates, strict=True), key=lambda pair: pair[0])]
-
-
-def fingerprint(context: Context) -> str:
-    """Return the sha256 of everything a prompt holds besides its question, for the run's configuration."""
-    return hashlib.sha256(repr(conversation(context, "")).encode()).hexdigest()
+def fingerprint(*contexts: Context) -> str:
+    """Return the sha256 of everything prompts hold besides their questions, for the run's configuration."""
+    distinct = dict.fromkeys(contexts)
+    return hashlib.sha256("".join(repr(conversation(context, "")) for context in distinct).encode()).hexdigest()
 
 
 def _table(table: Table, blurb: str) -> str:
@@ -117,5 +97,18 @@ def _table(table: Table, blurb: str) -> str:
 
 def _column(column: Column, table: Table) -> str:
     key = " PRIMARY KEY" if table.primary_key == (column.name,) else ""
-    samples = f" /* {', '.join(str(value)[:40] for value in column.samples)} */" if column.samples else ""
-    return f"{column.name} {column.type}{key}{samples}"
+    return f"{column.name} {column.type}{key}{_samples(column)}"
+
+
+def _compact(table: Table) -> str:
+    """Write a table in one line, an arrow at the first column of each foreign key."""
+    arrows = {key.columns[0]: f" -> {key.table}" for key in reversed(table.foreign_keys)}
+    columns = [
+        f"{column.name}{' PK' * (column.name in table.primary_key)}{arrows.get(column.name, '')}{_samples(column)}"
+        for column in table.columns
+    ]
+    return f"{table.name}({', '.join(columns)})"
+
+
+def _samples(column: Column) -> str:
+    return f" /* {', '.join(str(value)[:40] for value in column.samples)} */" if column.samples else ""

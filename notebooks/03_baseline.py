@@ -19,7 +19,7 @@
 #
 # **How far does prompting get?**
 #
-# Reads the splits of 02_curate and a schema → writes `predictions.jsonl`.
+# Reads the splits of 02_curate and a schema → writes `predictions.jsonl`, `exemplar_audit.jsonl`.
 #
 # Needs: a T4 and about 6 minutes for 200 questions with an 8 B model in 4 bits; two CPU cores and about 3 minutes with the bundled model.
 
@@ -31,10 +31,12 @@ import sys
 from pathlib import Path
 
 REPO_URL = os.environ.get("REPO_URL", "")  # @param {type:"string"}
-_roots = [folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "helpers" / "suite.py").is_file()]
-if not _roots:
-    subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPO_URL, "nl2sql-suite"], check=True)
-_root = _roots[0] if _roots else Path("nl2sql-suite").resolve()
+REPO_REF = os.environ.get("REPO_REF", "main")  # @param {type:"string"}
+_found = [folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "helpers" / "suite.py").is_file()]
+_root = (_found or [Path("nl2sql-suite").resolve()])[0]
+_clone = ["git", "clone", "--quiet", "--depth", "1", "--branch", REPO_REF, REPO_URL, str(_root)]
+if not _root.exists() and subprocess.run(_clone).returncode:
+    raise FileNotFoundError("No suite here, and none fetched: set REPO_URL to its address, REPO_REF to a branch or tag.")
 os.chdir(_root)
 sys.path.insert(0, str(_root))
 from helpers import colab
@@ -73,7 +75,7 @@ decoding: str = "free"  # @param ["free", "grammar"]
 self_repair: bool = False  # @param {type:"boolean"}
 
 # %%
-from helpers import database, dataset, fewshot, models, params, prompts, runs, tables
+from helpers import database, dataset, exemplars, fewshot, models, params, prompt_tokens, prompts, runs, tables
 
 p = params.read("03_baseline", globals())
 run = runs.start(p)
@@ -91,19 +93,30 @@ run.depends(questions=curated / f"{p.split}.jsonl", train=curated / "train.jsonl
 tables.examples(examples[:5])
 
 # %% [markdown]
-# ## Build the prompt
-# Rule, schema and exemplars come first and are the same for every question, so the model reads them once. Below: the whole prompt of the first question.
+# ## Choose the exemplars
+# `fixed`: the same for all questions. `random`: other ones for each. `similar`: those whose masked question and SQL skeleton are most like the question's. None shares its question's SQL template, unless `same_template` allows it, and no near-copy of a question is ever shown. `exemplar_audit.jsonl` says what was shown to whom, how similar it is, and how many training examples were refused.
 
 # %%
 pool = dataset.load(curated / "train.jsonl")
-exemplars = prompts.fixed(pool, k=p.k, seed=p.seed, answered=examples)
-context = prompts.Context(prompts.describe(db.with_samples(p.sample_values), prompts.blurbs(dataset.FOLDER)), exemplars)
-run.depends(prompts=prompts.fingerprint(context))
-tables.conversation(prompts.conversation(context, examples[0].nlq))
+choices = exemplars.choose(
+    pool, examples, db, policy=p.exemplar_policy, k=p.k, seed=p.seed, same_template=p.same_template
+)
+tables.records(exemplars.audit(run, choices)[:5])
 
 # %% [markdown]
-# ## Answer
-# Greedy decoding, all questions in batches. Each answer is on disk as soon as it is there: a run that is killed goes on where it stopped.
+# ## Build the prompts
+# Rule and schema come first and are the same for every question, so the model reads them once, and fixed exemplars with them. Below: the whole prompt of the first question.
+
+# %%
+schema = prompts.describe(
+    db.with_samples(p.sample_values), prompts.blurbs(dataset.FOLDER), schema_format=p.schema_format
+)
+contexts = exemplars.contexts(prompts.Context(schema), choices)
+run.depends(prompts=prompts.fingerprint(*contexts))
+tables.conversation(prompts.conversation(contexts[0], examples[0].nlq))
+
+# %% [markdown]
+# Tokens of the prompts by their parts, in the model's own counting; the parts add up to the prompt.
 
 # %%
 model = models.load(
@@ -111,7 +124,14 @@ model = models.load(
     adapter=runs.adapter_folder(p.out, p.adapter),
     **params.quantisation(p),
 )
-predictions = fewshot.answer(run, examples, context, model, method=f"few-shot k={p.k}")
+tables.records(prompt_tokens.table(model, contexts, examples))
+
+# %% [markdown]
+# ## Answer
+# All questions in batches, greedily unless `temperature` says otherwise. Each answer is on disk as soon as it is there: a run that is killed goes on where it stopped. With `n` > 1 the samples vote by their results (`votes.jsonl`); `self_repair` shows a statement that failed its error, once (`repairs.jsonl`); `decoding: grammar` leaves the model no names but the schema's.
+
+# %%
+predictions = fewshot.answer(run, examples, contexts, model, method=f"few-shot k={p.k}", database=db)
 tables.predictions(predictions[:10])
 
 # %% [markdown]
