@@ -1,10 +1,11 @@
 """What a fine-tuning will take, before a weight is downloaded: parameters, memory, minutes, and settings that fit.
 
->>> shape = shape_of("meta-llama/Meta-Llama-3-8B-Instruct")
->>> expected = estimate(shape, params, DEVICES["T4"], tokens=Tokens(prefix=1000, suffix=80, completion=40), rows=2000)
->>> expected.peak_gb, expected.minutes
->>> fitting(shape, params, DEVICES["T4"], tokens=…, rows=2000)          # settings to change, or {} if it fits
+>>> expected = preflight(params, rows, DEVICES["T4"])       # rows of finetune.rows; their tokens are known by now
+>>> expected.peak_gb, expected.minutes, expected.memory_gb
+>>> expected.changes                     # settings with which it fits, {} if it does as it is, None if none is found
 {'gradient_checkpointing': True}
+>>> compare(expected, history)["minutes"]                   # once it was trained
+{'predicted': 61.0, 'measured': 58.2}
 
 All follows from the architecture's numbers by counting what a Llama-like block keeps for its backward pass. The two
 constants of a CPU (what the allocator adds, seconds an element) were fitted to the bundled model on an EPYC with two
@@ -13,12 +14,16 @@ checkpointing a CPU takes up to twice the memory estimated, as its allocator giv
 their data sheets' times an assumed efficiency and have not been measured. Memory is in GB of 2**30 bytes.
 """
 
+import logging
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from helpers import bundled
-from helpers.params import Qlora
+from helpers import bundled, runtime
+from helpers.params import Model, Qlora
+from helpers.training_rows import Row
+
+log = logging.getLogger(__name__)
 
 GB = 2**30
 ALLOCATOR = {"cpu": 1.7, "cuda": 1.1}  # memory held over memory asked for, while activations come and go
@@ -91,7 +96,7 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a training is expected to take."""
+    """What a training is expected to take, and what `preflight` says of it: the device's memory, and `changes`."""
 
     parameters: int
     trainable: int
@@ -102,6 +107,8 @@ class Estimate:
     steps: int
     step_s: float
     minutes: float
+    memory_gb: float = 0.0
+    changes: dict | None = None
 
 
 def shape_of(model_id: str) -> Shape:
@@ -118,12 +125,62 @@ def shape_of(model_id: str) -> Shape:
                  config.tie_word_embeddings)
 
 
+def preflight(params: Qlora, rows: Sequence[Row], device: Device | None = None) -> Estimate:
+    """Estimate the training of these rows on a device, by default this machine's; warn if memory will not suffice.
+
+    Memory is that of the packs with the longest prompts, time that of all. The model's configuration is fetched if
+    need be, its weights are not.
+    """
+    shape, device = shape_of(params.model_id), device or this_device()
+    groups = [[row for row in rows if row.context == context] for context in sorted({row.context for row in rows})]
+    lengths = [tokens_of(group) for group in groups]
+    parts = [estimate(shape, params, device, tokens=tokens, rows=len(group))
+             for tokens, group in zip(lengths, groups, strict=True)]
+    heaviest = max(range(len(parts)), key=lambda n: parts[n].peak_gb)
+    step_s = sum(part.step_s * len(group) for part, group in zip(parts, groups, strict=True)) / len(rows)
+    steps = estimate(shape, params, device, tokens=lengths[0], rows=len(rows)).steps
+    changes = fitting(shape, params, device, tokens=lengths[heaviest], rows=len(rows))
+    expected = replace(parts[heaviest], steps=steps, step_s=round(step_s, 2), minutes=round(steps * step_s / 60, 1),
+                       memory_gb=round(device.memory_gb, 1), changes=changes)
+    if changes != {}:
+        remedy = ", ".join(f"{name} = {value}" for name, value in (changes or {}).items())
+        log.warning("Training will take about %.1f GB of %.1f GB: set %s.", expected.peak_gb, device.memory_gb,
+                    remedy or "model_id to a smaller model")
+    return expected
+
+
+def compare(expected: Estimate, history: Sequence[Mapping], *, peak_gb: float | None = None) -> dict[str, dict]:
+    """Return what was predicted beside what was measured, as metrics.json holds it; to be called right after training.
+
+    Minutes are those of all predicted steps at the measured speed, without the scoring of checkpoints; None where
+    nothing was left to train. `peak_gb` is the peak of this process unless it is given.
+    """
+    if peak_gb is None:
+        measured = runtime.peak_memory()
+        peak_gb = (measured["peak_vram_mb"] or measured["peak_rss_mb"]) / 1024
+    end, minutes = history[-1], None
+    if end.get("trained_steps"):
+        step_s = (end["train_runtime"] - end["scoring_seconds"]) / end["trained_steps"]
+        minutes = round(expected.steps * step_s / 60, 2)
+    return {"peak_gb": {"predicted": expected.peak_gb, "measured": round(peak_gb, 2)},
+            "minutes": {"predicted": expected.minutes, "measured": minutes}}
+
+
+def tokens_of(rows: Sequence[Row]) -> Tokens:
+    """Return the lengths of rows that begin alike: what they share, and the means of what they do not."""
+    from helpers.shared_prefix import common_prefix
+
+    prefix = len(common_prefix([list(row.prompt) for row in rows]))
+    suffix = sum(len(row.prompt) - prefix + len(row.completion) for row in rows) / len(rows)
+    return Tokens(prefix, round(suffix), round(sum(len(row.completion) for row in rows) / len(rows)))
+
+
 def estimate(shape: Shape, params: Qlora, device: Device, *, tokens: Tokens, rows: int) -> Estimate:
     """Estimate a training of `rows` rows by these parameters on the device."""
     dtype = device.dtype if params.bnb_4bit_compute_dtype == "auto" else params.bnb_4bit_compute_dtype
     size = params.per_device_train_batch_size
     length = tokens.prefix + size * tokens.suffix
-    weights = _weights(shape, params, BYTES[dtype]) / GB
+    weights = weight_bytes(shape, params, BYTES[dtype]) / GB
     trainable = shape.layers * params.lora_r * sum(
         sum(shape.modules[name]) for name in params.target_modules if name in shape.modules)
     kept = _kept(shape, params, BYTES[dtype]) * length
@@ -152,6 +209,19 @@ def fitting(shape: Shape, params: Qlora, device: Device, *, tokens: Tokens, rows
     return None
 
 
+def this_device() -> Device:
+    """Return the GPU that is here, by its data sheet, or else this machine's CPU, measured in a second."""
+    gpu = runtime.hardware()["gpu"]
+    if not gpu:
+        return this_cpu()
+    known = next((name for name in DEVICES if name.split("-")[0] in gpu["name"].split()[-1].split("-")), None)
+    if not known:
+        log.warning("The speed of a %s is not known here: minutes are estimated for a T4.", gpu["name"])
+    device = DEVICES[known or "T4"]
+    return replace(device, memory_gb=gpu["vram_gb"], dtype=runtime.compute_dtype(), tflops={
+        runtime.compute_dtype(): next(iter(device.tflops.values()))})
+
+
 def this_cpu() -> Device:
     """Measure this machine's cores and matrix products, and the memory that is free; takes a second."""
     import time
@@ -170,7 +240,7 @@ def this_cpu() -> Device:
     return Device("cpu", psutil.virtual_memory().available / GB, rates, torch.get_num_threads())
 
 
-def _weights(shape: Shape, params: Qlora, width: int) -> float:
+def weight_bytes(shape: Shape, params: Model, width: int) -> float:
     """Return the bytes of the loaded weights; 4 bits come with a scale for 64, itself in 8 bits if quantised twice."""
     if not params.load_in_4bit:
         return width * (shape.linear + shape.embedded)

@@ -1,43 +1,56 @@
 """Fine-tune a model on questions and their SQL: QLoRA with peft and transformers' Trainer, over packed rows.
 
 >>> contexts = finetune.contexts(context, pool, params.train_k, seed=7)  # zero and three exemplars, say
->>> rows = finetune.rows(train, contexts, model, seed=7)                # model: fresh from models.load
+>>> rows = finetune.rows(train, contexts, finetune.unloaded("bundled"), seed=7)
+>>> model = models.load("bundled", load_in_4bit=True)
 >>> history = finetune.train(model, rows, params, run.folder, held_out=[*dev, *test])
 >>> finetune.save(model, run.folder, params, data={"train.jsonl": sha256(path)})     # run.folder / "adapter"
 
+    accelerate launch --config_file params/accelerate/ddp.yaml -m helpers.finetune params/colab_t4/05_qlora.yaml
+
 Every field of `params.Qlora` goes to the library under the library's name. A batch is one pack of at most
 `per_device_train_batch_size` rows that share their prefix; see `packing`. A training that was killed goes on from its
-last checkpoint and ends, on a CPU, with the adapter it would have had. It does not choose a checkpoint by what the
-model answers, knows no metrics, and has not run on a GPU.
+last checkpoint and ends, on a CPU, with the adapter it would have had. With `eval_steps` a callable of the caller's
+scores checkpoints by what they answer, and the best one's adapter is the result; see `checkpoints`. Over several
+processes the packs of a step are dealt, so the steps are those of one process; an epoch of an odd number of packs
+shows some pack twice. It knows no metrics, and has not run on a GPU.
 
 A 4-bit model on a CPU must not generate between `models.load` and `train`: its weights would be repacked, and the
 gradients wrong without a sign. After training load base and adapter anew to answer.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
+import os
+import sys
+import warnings
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
-from helpers import adapter_card, models, runtime
+from helpers import adapter_card, checkpoints, journal, models, runtime
 from helpers.dataset import Example
 from helpers.params import Qlora
-from helpers.training_rows import FinetuneError, Row, contexts, refuse, rows
+from helpers.training_rows import FinetuneError, Row, contexts, refuse, rows, unloaded
 
-__all__ = ["FinetuneError", "Row", "contexts", "refuse", "rows", "save", "train"]
+__all__ = ["FinetuneError", "Row", "contexts", "refuse", "rows", "save", "train", "unloaded"]
 
 log = logging.getLogger(__name__)
 
 save = adapter_card.save
+PATIENCE_S = 4 * 3600  # how long processes wait for the first one, which alone scores checkpoints
 
 
 def train(model: models.Model, rows: Sequence[Row], params: Qlora, folder: str | Path, *,
-          held_out: Iterable[Example] = ()) -> list[dict]:
+          held_out: Iterable[Example] = (), choose: checkpoints.Score | None = None) -> list[dict]:
     """Train an adapter on `rows` and leave it on `model.model`; return the Trainer's log, a dict a step.
 
-    Checkpoints go to FOLDER/checkpoints, and the last complete one there is gone on from. Raises FinetuneError, before
-    any step, for what would spoil the training (see `refuse`) and for checkpoints of another training.
+    Checkpoints go to FOLDER/checkpoints, and the last complete one there is gone on from. With `choose` and
+    `eval_steps` the adapter left is that of the checkpoint which `choose` scored best; the weights of a module that is
+    sharded over processes stay the last step's (see `checkpoints.chosen`). Raises FinetuneError, before any step, for
+    what would spoil the training (see `refuse`) and for checkpoints of another training.
     """
     from transformers import Trainer
     from transformers.trainer_callback import PrinterCallback
@@ -45,20 +58,69 @@ def train(model: models.Model, rows: Sequence[Row], params: Qlora, folder: str |
     from helpers import packing
 
     refuse(model, rows, max_length=params.max_length, held_out=held_out)
-    checkpoints = Path(folder) / "checkpoints"
-    last = _last_checkpoint(checkpoints, _identity(model, rows, params))
+    folder = Path(folder)
+    last = _last_checkpoint(folder / "checkpoints", _identity(model, rows, params))
     way = packing.way(model.model)
     base, model.model = model.model, _with_lora(model, params)
     packs = packing.Packs(list(rows), params.per_device_train_batch_size, params.seed)
-    trainer = Trainer(model.model, _arguments(model, params, checkpoints), data_collator=way.collate,
-                      train_dataset=packs, callbacks=[_reporter()], optimizers=(_optimizer(model.model, params), None))
+    sharing = contextlib.ExitStack()
+    exam = None
+    if choose and params.eval_steps:
+        exam = checkpoints.Exam(choose, model, params, folder, plain=partial(_without, sharing, base, way),
+                                spread=os.environ.get("ACCELERATE_USE_FSDP") == "true")
+    trainer = Trainer(model.model, _arguments(model, params, folder / "checkpoints"), data_collator=way.collate,
+                      train_dataset=packs, callbacks=[_callback(exam)],
+                      optimizers=(_optimizer(model.model, params), None))
     trainer.remove_callback(PrinterCallback)
     log.info("Training on %d rows in %d packs an epoch, %s%s.", len(rows), len(packs), way.name,
              f", from {last.name}" if last else "")
-    with packing.using(base, way):
-        trainer.train(resume_from_checkpoint=str(last) if last else None)
+    with sharing:
+        sharing.enter_context(packing.using(base, way))
+        history = _run(trainer, last, exam)
+    if exam:
+        log.info("%s is the best of %d.", checkpoints.chosen(folder).name, len(checkpoints.read(folder)))
+    if exam and not exam.spread:
+        _wear(model.model, checkpoints.chosen(folder))
     model.model.eval()
+    return history
+
+
+def _run(trainer, last: Path | None, exam: checkpoints.Exam | None) -> list[dict]:
+    """Train from the last checkpoint to the end, or not at all if that is where it is; return the log.
+
+    The log's last entry says how many steps were trained here, and for how many seconds checkpoints were scored.
+    """
+    state = json.loads((last / "trainer_state.json").read_text()) if last else {}
+    if last:
+        _wear(trainer.model, last)
+    if exam:
+        exam.resume(state.get("global_step", 0), state.get("max_steps", 0))
+    if last and (state["global_step"] >= state["max_steps"] or (exam and exam.exhausted)):
+        return state["log_history"]
+    trainer.train(resume_from_checkpoint=str(last) if last else None)
+    trained = trainer.state.global_step - state.get("global_step", 0)
+    trainer.state.log_history[-1] |= {"trained_steps": trained, "scoring_seconds": exam.seconds if exam else 0.0}
     return trainer.state.log_history
+
+
+@contextlib.contextmanager
+def _without(sharing: contextlib.ExitStack, base, way):
+    """Let the module attend as it usually does for a while: `sharing` holds what lets it attend within a pack."""
+    from helpers import packing
+
+    sharing.close()
+    try:
+        yield
+    finally:
+        sharing.enter_context(packing.using(base, way))
+
+
+def _wear(module, checkpoint: Path) -> None:
+    """Give the module's adapter the weights of a checkpoint."""
+    from peft import set_peft_model_state_dict
+    from peft.utils import load_peft_weights
+
+    set_peft_model_state_dict(module, load_peft_weights(str(checkpoint), device=str(module.device)))
 
 
 def _with_lora(model: models.Model, params: Qlora):
@@ -71,26 +133,33 @@ def _with_lora(model: models.Model, params: Qlora):
     if missing:
         raise FinetuneError(f"{model.id} has no module called {', '.join(missing)}: correct target_modules.")
     set_seed(params.seed)
-    return get_peft_model(model.model, LoraConfig(
+    config = LoraConfig(
         task_type="CAUSAL_LM", r=params.lora_r, lora_alpha=params.lora_alpha, lora_dropout=params.lora_dropout,
-        target_modules=params.target_modules, use_rslora=params.use_rslora, use_dora=params.use_dora))
+        target_modules=params.target_modules, use_rslora=params.use_rslora, use_dora=params.use_dora)
+    with warnings.catch_warnings():  # peft asks transformers for a property under its former name
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        return get_peft_model(model.model, config)
 
 
 def _arguments(model: models.Model, params: Qlora, checkpoints: Path):
     """Translate the parameters for transformers; a batch of the Trainer is one pack."""
     from transformers import TrainingArguments
 
-    cuda = model.model.device.type == "cuda"
+    cuda, processes = model.model.device.type == "cuda", int(os.environ.get("WORLD_SIZE", "1"))
+    if params.gradient_accumulation_steps % processes:
+        raise FinetuneError(
+            f"gradient_accumulation_steps = {params.gradient_accumulation_steps} cannot be dealt to {processes} "
+            f"processes: make it a multiple of {processes}, with a smaller per_device_train_batch_size.")
     return TrainingArguments(
         output_dir=str(checkpoints), per_device_train_batch_size=1, train_sampling_strategy="sequential",
-        gradient_accumulation_steps=params.gradient_accumulation_steps, learning_rate=params.learning_rate,
+        gradient_accumulation_steps=params.gradient_accumulation_steps // processes, learning_rate=params.learning_rate,
         lr_scheduler_type=params.lr_scheduler_type, warmup_steps=params.warmup_steps,
         num_train_epochs=params.num_train_epochs, max_steps=params.max_steps, max_grad_norm=params.max_grad_norm,
         neftune_noise_alpha=params.neftune_noise_alpha or None, seed=params.seed,
         activation_checkpointing=params.gradient_checkpointing,
         activation_checkpointing_kwargs={"use_reentrant": False}, save_steps=params.save_steps, save_total_limit=2,
         logging_steps=1, disable_tqdm=True, report_to="none", remove_unused_columns=False,
-        use_cpu=not cuda, dataloader_pin_memory=cuda,
+        use_cpu=not cuda, dataloader_pin_memory=cuda, ddp_find_unused_parameters=False, ddp_timeout=PATIENCE_S,
         fp16=cuda and model.dtype == "float16", bf16=cuda and model.dtype == "bfloat16",
     )
 
@@ -106,23 +175,31 @@ def _optimizer(module, params: Qlora):
                                      loraplus_lr_ratio=params.loraplus_lr_ratio)
 
 
-def _reporter():
-    """Return a callback that shows progress as the rest of the suite does."""
+def _callback(exam: checkpoints.Exam | None):
+    """Return a callback that shows progress as the rest of the suite does, and lets checkpoints be scored."""
     from transformers import TrainerCallback
 
     callback = TrainerCallback()
 
     def begin(args, state, control, **kwargs) -> None:
         callback.advance = runtime.ticker(label="training steps", total=state.max_steps - state.global_step)
+        if exam:
+            exam.protect(state, args.output_dir)
 
-    callback.on_train_begin = begin
-    callback.on_step_end = lambda args, state, control, **kwargs: callback.advance()
+    def step(args, state, control, **kwargs) -> None:
+        callback.advance()
+        if exam:
+            exam.on_step_end(args, state, control)
+
+    callback.on_train_begin, callback.on_step_end = begin, step
+    if exam:
+        callback.on_save = exam.on_save
     return callback
 
 
 def _identity(model: models.Model, rows: Sequence[Row], params: Qlora) -> str:
     """Return a sha256 of all that a training's course depends on."""
-    course = {name: value for name, value in params.model_dump().items() if name not in ("out", "variant")}
+    course = {name: value for name, value in params.model_dump().items() if name not in ("out", "variant", "copy_to")}
     return hashlib.sha256(repr((model.id, model.dtype, sorted(course.items()), list(rows))).encode()).hexdigest()
 
 
@@ -133,7 +210,7 @@ def _last_checkpoint(folder: Path, identity: str) -> Path | None:
     if mark.exists() and mark.read_text() != identity:
         raise FinetuneError(f"{folder} holds checkpoints of a training with other rows or parameters: choose another "
                             "folder or variant, or delete it.")
-    mark.write_text(identity)
+    journal.replace_file(mark, identity)  # in one move, since every process of a launch writes it
     complete = [path for path in folder.glob("checkpoint-*") if _is_complete(path)]
     return max(complete, key=lambda path: int(path.name.split("-")[1]), default=None)
 
@@ -144,3 +221,9 @@ def _is_complete(checkpoint: Path) -> bool:
         return bool(json.loads((checkpoint / "trainer_state.json").read_text()))
     except (FileNotFoundError, ValueError):
         return False
+
+
+if __name__ == "__main__":
+    from helpers import launch
+
+    sys.exit(launch.main())

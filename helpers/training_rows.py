@@ -12,8 +12,9 @@ import logging
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
-from helpers import models, prompts, sql
+from helpers import bundled, models, prompts, sql, weights
 from helpers.dataset import Example
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,23 @@ class Row:
     prompt: tuple[int, ...]
     completion: tuple[int, ...]
     context: int
+
+
+def unloaded(model_id: str) -> models.Model:
+    """Return a model without its weights: its tokenizer and the ids at which it stops, which is all that rows need.
+
+    Raises ModelError for an unknown or gated id.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    source = bundled.fetch() if model_id == "bundled" else model_id
+    try:
+        tokenizer, config = AutoTokenizer.from_pretrained(source), AutoConfig.from_pretrained(source)
+    except (OSError, ValueError) as error:
+        raise models.ModelError(f"The tokenizer of {model_id} cannot be loaded ({str(error).splitlines()[0]}): check "
+                                "the name, and HF_TOKEN if the model is gated.") from error
+    ends = weights.stop_ids(SimpleNamespace(generation_config=config.get_text_config()), tokenizer)
+    return models.Model(model_id, "transformers", None, tokenizer, ends)
 
 
 def contexts(context: prompts.Context, pool: Sequence[Example], train_k: Iterable[int], *, seed: int,

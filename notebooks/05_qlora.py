@@ -19,7 +19,7 @@
 #
 # **Does fine-tuning help?**
 #
-# Reads the splits of 02_curate → writes `adapter/` with its card, `log_history.json` and `predictions.jsonl`.
+# Reads the splits of 02_curate → writes `adapter/` with its card, `dev/` with what checkpoints answered, `log_history.json` and `predictions.jsonl`.
 #
 # Needs: a T4 and about an hour with an 8 B model in 4 bits; two CPU cores and a few minutes for the demo's few steps.
 
@@ -31,10 +31,12 @@ import sys
 from pathlib import Path
 
 REPO_URL = os.environ.get("REPO_URL", "")  # @param {type:"string"}
-_roots = [folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "helpers" / "suite.py").is_file()]
-if not _roots:
-    subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPO_URL, "nl2sql-suite"], check=True)
-_root = _roots[0] if _roots else Path("nl2sql-suite").resolve()
+REPO_REF = os.environ.get("REPO_REF", "main")  # @param {type:"string"}
+_found = [folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "helpers" / "suite.py").is_file()]
+_root = (_found or [Path("nl2sql-suite").resolve()])[0]
+_clone = ["git", "clone", "--quiet", "--depth", "1", "--branch", REPO_REF, REPO_URL, str(_root)]
+if not _root.exists() and subprocess.run(_clone).returncode:
+    raise FileNotFoundError("No suite here, and none fetched: set REPO_URL to its address, REPO_REF to a branch or tag.")
 os.chdir(_root)
 sys.path.insert(0, str(_root))
 from helpers import colab
@@ -95,9 +97,24 @@ push_to_hub: bool = False  # @param {type:"boolean"}
 hub_model_id: str = ""  # @param {type:"string"}
 
 # %%
-from helpers import database, dataset, fewshot, finetune, models, params, prompts, report, runs, tables
+from helpers import (
+    database,
+    dataset,
+    estimate,
+    export,
+    fewshot,
+    finetune,
+    models,
+    params,
+    prompts,
+    report,
+    runs,
+    tables,
+    validation,
+)
 
 p = params.read("05_qlora", globals())
+export.refuse(p)
 run = runs.start(p)
 tables.run(run)
 
@@ -119,7 +136,9 @@ tables.examples(examples[:5])
 # %%
 pool = dataset.load(curated / "train.jsonl")
 exemplars = prompts.fixed(pool, k=p.k, seed=p.seed, answered=examples)
-context = prompts.Context(prompts.describe(db.with_samples(p.sample_values), prompts.blurbs(dataset.FOLDER)), exemplars)
+shown = db.with_samples(p.sample_values)
+description = prompts.describe(shown, prompts.blurbs(dataset.FOLDER), schema_format=p.schema_format)
+context = prompts.Context(description, exemplars)
 run.depends(prompts=prompts.fingerprint(context))
 tables.conversation(prompts.conversation(context, examples[0].nlq))
 
@@ -129,27 +148,38 @@ tables.conversation(prompts.conversation(context, examples[0].nlq))
 
 # %%
 dev = dataset.load(curated / "dev.jsonl")
-model = models.load(p.model_id, **params.quantisation(p))
+unloaded = finetune.unloaded(p.model_id)
 contexts = finetune.contexts(context, pool, p.train_k, seed=p.seed, answered=[*dev, *examples])
-rows = finetune.rows(pool[: p.train_limit or None], contexts, model, seed=p.seed)
-tables.rows(rows[:5], model)
+rows = finetune.rows(pool[: p.train_limit or None], contexts, unloaded, seed=p.seed)
+tables.rows(rows[:5], unloaded)
+
+# %% [markdown]
+# ## Estimate what it will take
+# No weight has been downloaded yet. `changes` are settings with which training fits this machine: `{}` if it does as it is, `None` if nothing helps.
+
+# %%
+expected = estimate.preflight(p, rows)
+tables.metrics(vars(expected))
 
 # %% [markdown]
 # ## Train
-# Loss should fall quickly and then flatten. It says that the answers are being learned, not that new questions will be answered: that is for 06_evaluate to say.
+# Loss should fall quickly and then flatten. It says that the answers are being learned, not that new questions will be answered: with `eval_steps`, checkpoints answer the dev questions, and the one with the best EX is kept.
 
 # %%
-history = finetune.train(model, rows, p, run.folder, held_out=[*dev, *examples])
+model = models.load(p.model_id, **params.quantisation(p))
+choose = validation.scorer(run, dev[: p.eval_limit or None], context, db)
+history = finetune.train(model, rows, p, run.folder, held_out=[*dev, *examples], choose=choose)
+measured = estimate.compare(expected, history)
 run.write("log_history.json", history)
 report.figure_loss(history)
 
 # %% [markdown]
 # ## Save the adapter
-# With its card: base model, hashes of the data, recipe.
+# With its card: base model, hashes of the data, recipe, and the dev scores of the checkpoint if it was chosen by them. Scores on test are added once 06_evaluate has run: `python -m helpers.adapter_card RUN --scores METRICS`.
 
 # %%
 data = {"train.jsonl": runs.sha256(curated / "train.jsonl")}
-adapter = finetune.save(model, run.folder, p, data=data)
+adapter = finetune.save(model, run.folder, p, data=data, dev=validation.of_best(run.folder))
 tables.markdown((adapter / "README.md").read_text())
 
 # %% [markdown]
@@ -162,8 +192,14 @@ model = models.load(p.model_id, adapter=str(adapter), **params.quantisation(p))
 predictions = fewshot.answer(run, examples, context, model, method=f"qlora k={p.k}")
 tables.predictions(predictions[:10])
 
+# %% [markdown]
+# ## Export
+# Nothing, unless `merge`, `gguf` or `push_to_hub` ask for it.
+
 # %%
-run.finish({"answered": len(predictions)}, order=[example.id for example in examples])
+exported = export.write(p, run.folder)
+metrics = {"answered": len(predictions), "estimate": measured, "exported": exported}
+run.finish(metrics, order=[example.id for example in examples])
 
 # %% [markdown]
 # Next: 06_evaluate. With `adapter: 05_qlora`, 03, 04 and 07 use this adapter too.

@@ -5,6 +5,7 @@ import pytest
 from helpers import estimate
 from helpers.estimate import DEVICES, Device, Shape, Tokens
 from helpers.params import Qlora
+from helpers.training_rows import Row
 
 BUNDLED = Shape(30, 576, 1536, 9, 3, 64, 49152, True)
 LLAMA_8B = Shape(32, 4096, 14336, 32, 8, 128, 128256, False)
@@ -75,3 +76,53 @@ def test_the_shape_is_read_from_a_configuration(tmp_path):
 
     tiny_model.config().save_pretrained(tmp_path)
     assert estimate.shape_of(str(tmp_path)) == Shape(2, 64, 128, 4, 2, 16, 320, False)
+
+
+def rows(context, prefix, count):
+    return [Row(f"r{n}", "?", (1,) * prefix + (n + 2,) * 20, (3,) * 10, context) for n in range(count)]
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    from tests import tiny_model
+
+    tiny_model.config().save_pretrained(tmp_path)
+    return Qlora(model_id=str(tmp_path), per_device_train_batch_size=4, gradient_accumulation_steps=1,
+                 num_train_epochs=1)
+
+
+def test_the_preflight_takes_memory_from_the_longest_prompts_and_time_from_all(tiny):
+    short, long = rows(0, 100, 8), rows(1, 700, 8)
+    alone = [estimate.preflight(tiny, part, EPYC) for part in (short, long)]
+    both = estimate.preflight(tiny, [*short, *long], EPYC)
+    assert estimate.tokens_of(long) == Tokens(700, 30, 10)
+    assert both.peak_gb == alone[1].peak_gb and both.steps == 4
+    assert both.step_s == pytest.approx((alone[0].step_s + alone[1].step_s) / 2, abs=0.02)
+    assert both.changes == {} and both.memory_gb == 16.0
+
+
+def test_a_training_that_does_not_fit_is_told_what_would(caplog):
+    params = Qlora(load_in_4bit=True, per_device_train_batch_size=16, gradient_accumulation_steps=1)
+    device = Device("cuda", 1.0, {"float16": 65.0}, dtype="float16")
+    assert estimate.preflight(params, rows(0, 900, 32), device).changes == {"gradient_checkpointing": True}
+    assert "of 1.0 GB: set gradient_checkpointing = True" in caplog.text
+
+
+def test_what_was_predicted_stands_beside_what_was_measured(tiny):
+    expected = estimate.preflight(tiny, rows(0, 100, 8), EPYC)
+    end = {"train_runtime": 70.0, "scoring_seconds": 10.0, "trained_steps": 1}
+    compared = estimate.compare(expected, [{"loss": 1.0}, end], peak_gb=1.234)
+    assert compared == {"peak_gb": {"predicted": expected.peak_gb, "measured": 1.23},
+                        "minutes": {"predicted": expected.minutes, "measured": 2.0}}
+    assert estimate.compare(expected, [{"loss": 1.0}])["minutes"]["measured"] is None
+
+
+@pytest.mark.parametrize("name, vram, like, dtype", [
+    ("Tesla T4", 15.0, "T4", "float16"), ("NVIDIA L4", 22.5, "L4", "bfloat16"),
+    ("NVIDIA A100-SXM4-40GB", 39.6, "A100-40GB", "bfloat16"), ("Quadro X", 7.9, "T4", "float16")])
+def test_a_gpu_is_known_by_its_name(monkeypatch, name, vram, like, dtype):
+    monkeypatch.setattr(estimate.runtime, "hardware", lambda: {"gpu": {"name": name, "vram_gb": vram}})
+    monkeypatch.setattr(estimate.runtime, "compute_dtype", lambda *requested: dtype)
+    device = estimate.this_device()
+    assert (device.kind, device.memory_gb, device.dtype) == ("cuda", vram, dtype)
+    assert list(device.tflops.values()) == list(DEVICES[like].tflops.values())

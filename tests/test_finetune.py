@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import finetune, models, prompts
+from helpers import adapter_card, finetune, models, prompts
 from helpers.dataset import Example
 from helpers.params import Qlora
 from tests import tiny_model
@@ -22,6 +22,7 @@ CONTEXTS = [prompts.Context("CREATE TABLE orders (status text);"),
             prompts.Context("CREATE TABLE orders (status text);", (SHOWN,))]
 PARAMS = Qlora(lora_r=4, lora_alpha=8, per_device_train_batch_size=2, gradient_accumulation_steps=2, max_steps=6,
                save_steps=2, warmup_steps=1, learning_rate=1e-2, lora_dropout=0.1)
+DEV = {"step": 40, "n": 100, "ex": 0.31, "va": 0.9, "intervals": {"ex": {"low": 0.25, "high": 0.37}}}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -170,6 +171,22 @@ def test_training_learns_and_logs_every_step(trained):
     assert json.dumps(history)
 
 
+def test_a_training_that_is_over_is_not_gone_on_with(trained, folder, tmp_path):
+    expected, run, history = trained
+    shutil.copytree(run / "checkpoints", tmp_path / "checkpoints")
+    model = models.load(str(folder))
+    again = finetune.train(model, rows_of(model), PARAMS, tmp_path)
+    assert [entry["loss"] for entry in again] == [entry["loss"] for entry in history if "loss" in entry]
+    after = weights(model)
+    assert all(torch.equal(weight, after[name]) for name, weight in weights(expected).items())
+
+
+def test_rows_need_no_weights(folder, model):
+    assert finetune.rows(QUESTIONS, CONTEXTS, finetune.unloaded(str(folder)), seed=7) == rows_of(model)
+    with pytest.raises(models.ModelError, match="tokenizer of .* cannot be loaded"):
+        finetune.unloaded(str(folder / "nowhere"))
+
+
 def test_a_killed_training_ends_with_the_same_adapter(trained, folder, tmp_path):
     expected, run, history = trained
     shutil.copytree(run / "checkpoints", tmp_path / "checkpoints")
@@ -194,7 +211,7 @@ def test_checkpoints_of_another_training_are_refused(trained, folder):
 
 def test_the_adapter_loads_again_and_has_a_card(trained, folder, tmp_path):
     model, _, _ = trained
-    target = finetune.save(model, tmp_path, PARAMS, data={"train.jsonl": "ab12"}, figures={"loss": 0.5})
+    target = finetune.save(model, tmp_path, PARAMS, data={"train.jsonl": "ab12"}, dev=DEV)
     assert target == tmp_path / "adapter"
     again = models.load(str(folder), adapter=target)
     tokens = torch.tensor([rows_of(model)[0].prompt])
@@ -205,8 +222,31 @@ def test_the_adapter_loads_again_and_has_a_card(trained, folder, tmp_path):
 
     card = ModelCard.load(target / "README.md")
     assert card.data.library_name == "peft" and card.data.base_model == str(folder)
-    for fact in ("ab12", "learning_rate", "0.01", "q_proj, k_proj", "loss"):
+    scores = "| dev | 100 | 31.0% (25.0% to 37.0%) |"
+    for fact in ("ab12", "learning_rate", "0.01", "q_proj, k_proj", scores, "checkpoint of step 40"):
         assert fact in card.text
+
+
+def test_scores_on_test_join_those_on_dev_by_command(trained, tmp_path):
+    target = finetune.save(trained[0], tmp_path / "05_qlora", PARAMS, data={}, dev=DEV)
+    metrics = tmp_path / "metrics.json"
+    metrics.write_text(json.dumps({"methods": {"05_qlora": DEV | {"step": None, "n": 200, "ex": 0.6, "ts": 0.5}}}))
+    command = [str(tmp_path / "05_qlora"), "--scores", str(metrics)]
+    assert adapter_card.main(command) == adapter_card.main(command) == 0
+    text = (target / "README.md").read_text()
+    assert text.count("## Scores") == text.count("## Limits") == 1
+    assert "| dev | 100 | 31.0% (25.0% to 37.0%) | – |" in text
+    assert "| test | 200 | 60.0% (25.0% to 37.0%) | 50.0% |" in text
+
+
+@pytest.mark.parametrize("command, said", [
+    (["{0}", "--scores", "{0}/metrics.json"], "holds no model card"),
+    (["{0}", "--scores", "{0}/metrics.json", "--method", "04_react"], "has no run 04_react, but 05_qlora"),
+    (["{0}", "--scores", "{0}/none.json"], "none.json")])
+def test_a_mistake_about_scores_is_one_sentence(tmp_path, capsys, command, said):
+    (tmp_path / "metrics.json").write_text(json.dumps({"methods": {"05_qlora": DEV, tmp_path.name: DEV}}))
+    assert adapter_card.main([word.format(tmp_path) for word in command]) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_the_card_of_a_bundled_adapter_names_the_public_model(trained, tmp_path):
