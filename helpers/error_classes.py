@@ -101,7 +101,7 @@ def _has_foreign_node(tree: exp.Expression) -> bool:
 def _parses(sql: str, dialect: str) -> bool:
     try:
         return isinstance(sqlglot.parse_one(sql, read=dialect), exp.Query)
-    except SqlglotError:
+    except (SqlglotError, ValueError, RecursionError):  # sqlglot's readers of other dialects raise ValueError too
         return False
 
 

@@ -101,18 +101,39 @@ def paired(
     power: float = 0.8,
 ) -> Paired:
     """Compare method b with method a item by item; ValueError if the items do not match one to one."""
-    if not len(a) == len(b) == len(clusters):
-        raise ValueError(
-            f"Paired items must match one to one: got {len(a)}, {len(b)} items and {len(clusters)} templates."
-        )
-    changes = [float(bool(y)) - float(bool(x)) for x, y in zip(a, b, strict=True)]
+    return paired_over_seeds([a], [b], clusters, seed=seed, level=level, power=power)
+
+
+def paired_over_seeds(
+    a: Sequence[Sequence[bool]],
+    b: Sequence[Sequence[bool]],
+    clusters: Sequence[Hashable],
+    *,
+    seed: int = 0,
+    level: float = 0.95,
+    power: float = 0.8,
+) -> Paired:
+    """Compare method b with method a, each given as one row a seed, on the same items.
+
+    `gained` counts the items that a larger share of b's seeds has right. McNemar's exact test is the sign test of
+    these counts, so with one seed each this is McNemar's. The seeds of each method widen the interval by a part of
+    their own, Student's t with Welch's degrees of freedom, in quadrature. Raises ValueError as `paired` does.
+    """
+    if {len(row) for row in (*a, *b)} != {len(clusters)}:
+        counts = " and ".join(str(len(rows[0])) for rows in (a, b))
+        raise ValueError(f"Paired items must match one to one: got {counts} items and {len(clusters)} templates.")
+    before, after = (np.asarray(rows, dtype=float) for rows in (a, b))
+    changes = after.mean(axis=0) - before.mean(axis=0)
     totals, sizes = _by_cluster(changes, clusters)
-    low, high, error = _bootstrap(totals, sizes, seed, level)
-    gained, lost = changes.count(1.0), changes.count(-1.0)
+    low, high, items = _bootstrap(totals, sizes, seed, level)
+    difference = float(totals.sum() / sizes.sum())
+    seeds, half = _between(before, after, level)
+    error = float(np.hypot(items, seeds))
+    gained, lost = int((changes > 0).sum()), int((changes < 0).sum())
     return Paired(
-        float(totals.sum() / sizes.sum()),
-        low,
-        high,
+        difference,
+        max(-1.0, difference - float(np.hypot(difference - low, half))),
+        min(1.0, difference + float(np.hypot(high - difference, half))),
         error,
         mcnemar(gained, lost),
         gained,
@@ -121,6 +142,19 @@ def paired(
         len(sizes),
         detectable_effect(error, level=level, power=power),
     )
+
+
+def _between(before: np.ndarray, after: np.ndarray, level: float) -> tuple[float, float]:
+    """Return the standard error that the seeds of both methods cause, and half their part of the interval."""
+    from scipy.stats import t
+
+    several = [rows for rows in (before, after) if len(rows) > 1]
+    parts = [(rows.mean(axis=1).var(ddof=1) / len(rows), len(rows) - 1) for rows in several]
+    variance = float(sum(part for part, _ in parts))
+    if not variance:
+        return 0.0, 0.0
+    freedom = variance**2 / sum(part**2 / df for part, df in parts)
+    return variance**0.5, float(t.ppf(1 - (1 - level) / 2, freedom)) * variance**0.5
 
 
 def mcnemar(gained: int, lost: int) -> float:
@@ -149,10 +183,10 @@ def over_seeds(
 ) -> Seeds:
     """Return the mean rate of several runs (one row a seed, items in one order) and what it varies by.
 
-    The interval is Student's t with `seeds - 1` degrees of freedom for the seeds' part and the normal for the
-    items', added in quadrature; with one run it is `cluster_interval`.
+    Each end of the items' interval (`cluster_interval`) is moved out, in quadrature, by the seeds' part: Student's t
+    with `seeds - 1` degrees of freedom. With one run, or seeds that agree, it is `cluster_interval`.
     """
-    from scipy.stats import norm, t
+    from scipy.stats import t
 
     table = np.asarray(runs, dtype=float)
     items = cluster_interval(table.mean(axis=0), clusters, seed=seed, level=level)
@@ -160,10 +194,10 @@ def over_seeds(
     if count < 2:
         return Seeds(items.rate, items.low, items.high, 0.0, items.standard_error, count)
     between = float(table.mean(axis=1).std(ddof=1))
-    tail = 1 - (1 - level) / 2
-    half = float(np.hypot(norm.ppf(tail) * items.standard_error, t.ppf(tail, count - 1) * between / np.sqrt(count)))
-    low, high = max(0.0, items.rate - half), min(1.0, items.rate + half)
-    return Seeds(items.rate, low, high, between, items.standard_error, count)
+    half = float(t.ppf(1 - (1 - level) / 2, count - 1)) * between / count**0.5
+    low = items.rate - float(np.hypot(items.rate - items.low, half))
+    high = items.rate + float(np.hypot(items.high - items.rate, half))
+    return Seeds(items.rate, max(0.0, low), min(1.0, high), between, items.standard_error, count)
 
 
 def _by_cluster(values: Sequence[float], clusters: Sequence[Hashable]) -> tuple[np.ndarray, np.ndarray]:

@@ -19,7 +19,7 @@
 #
 # **Which method is better, by how much, how sure is that, and why do they fail?**
 #
-# Reads the `predictions.jsonl` of any number of runs → writes `verdicts.jsonl`, `metrics.json`, `comparison.csv`, `testsuite/`, figures and `report.html`.
+# Reads the `predictions.jsonl` of any number of runs → writes `verdicts.jsonl`, `metrics.json`, `comparison.csv`, `testsuite/`, `figures/`, `tables/` and `report.html`.
 #
 # Needs: a CPU; a few minutes.
 
@@ -31,10 +31,12 @@ import sys
 from pathlib import Path
 
 REPO_URL = os.environ.get("REPO_URL", "")  # @param {type:"string"}
-_roots = [folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "helpers" / "suite.py").is_file()]
-if not _roots:
-    subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPO_URL, "nl2sql-suite"], check=True)
-_root = _roots[0] if _roots else Path("nl2sql-suite").resolve()
+REPO_REF = os.environ.get("REPO_REF", "main")  # @param {type:"string"}
+_found = [folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "helpers" / "suite.py").is_file()]
+_root = (_found or [Path("nl2sql-suite").resolve()])[0]
+_clone = ["git", "clone", "--quiet", "--depth", "1", "--branch", REPO_REF, REPO_URL, str(_root)]
+if not _root.exists() and subprocess.run(_clone).returncode:
+    raise FileNotFoundError("No suite here, and none fetched: set REPO_URL to its address, REPO_REF to a branch or tag.")
 os.chdir(_root)
 sys.path.insert(0, str(_root))
 from helpers import colab
@@ -58,7 +60,20 @@ testsuite_seconds: float = 300.0  # @param {type:"number"}
 jobs: int = 1  # @param {type:"integer"}
 
 # %%
-from helpers import database, dataset, params, report, runs, tables, testsuite
+from helpers import (
+    compared,
+    contrasts,
+    database,
+    dataset,
+    failures,
+    figures,
+    methods,
+    params,
+    report,
+    runs,
+    tables,
+    testsuite,
+)
 
 p = params.read("06_evaluate", globals())
 run = runs.start(p)
@@ -71,10 +86,10 @@ tables.run(run)
 # %%
 curated = runs.upstream(p.out, p.curated)
 db = database.connect(p.source, timeout_s=p.timeout_s, max_rows=p.max_rows)
-compared = report.collect(run)
-examples = report.answered(compared, dataset.load(curated / f"{p.split}.jsonl"))
+found = compared.collect(run)
+examples = compared.answered(found, dataset.load(curated / f"{p.split}.jsonl"))
 run.depends(questions=curated / f"{p.split}.jsonl", content=db.content_hash)
-tables.compared(compared)
+tables.compared(found)
 
 # %% [markdown]
 # ## Distil a test suite
@@ -90,29 +105,52 @@ tables.suite(manifest)
 
 # %% [markdown]
 # ## Score
-# VA: the statement runs. EX: its result equals the gold's. TS: also on every variant. The interval takes questions of one template as one.
+# VA: the statement runs. EX: its result equals the gold's. TS: also on every variant. The interval takes questions of one template as one. Runs that differ in their seed alone are one method.
 
 # %%
-scored = report.score(run, compared, examples, db, suite or None)
+scored = methods.score(run, found, examples, db, suite or None)
 tables.scores(report.comparison(scored))
+
+# %%
+figures.scores(scored)
 
 # %% [markdown]
 # ## Compare
-# If an interval of a difference spans zero, this test set cannot tell the two methods apart.
+# Every pair, question by question. If an interval spans zero, these questions cannot tell the two apart. The same answers get other rates elsewhere: a swap of ranks between conventions is named.
 
 # %%
-report.differences(scored)
+pairs = contrasts.pairs(scored)
+tables.differences(contrasts.differences(pairs))
 
 # %%
-report.figure_scores(scored)
+tables.swaps(contrasts.swaps(scored))
+
+# %% [markdown]
+# ## Where and why
+# EX by difficulty, and the classes of error of the first method. The report has those of all, and EX by SQL feature.
+
+# %%
+figures.parts(scored, "difficulty")
+
+# %%
+figures.error_classes(scored, at=0)
+
+# %%
+failures.frame(failures.pick(scored, scored[0], n=10))
+
+# %% [markdown]
+# ## What accuracy costs
+
+# %%
+figures.costs(scored)
 
 # %% [markdown]
 # ## Write the report
-# One self-contained page, the table as CSV, the figure as PNG and SVG.
+# One self-contained page, the figures as PNG and SVG, the tables as LaTeX, the rates as CSV.
 
 # %%
-report.write(run, scored)
-run.finish(report.metrics(scored))
+report.write(run, scored, pairs, manifest)
+run.finish(report.metrics(scored, pairs))
 
 # %% [markdown]
 # Next: open `report.html` in the run folder, or ask questions yourself in 07_playground.
