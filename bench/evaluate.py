@@ -48,7 +48,7 @@ def guesses(examples: Sequence[Example], schema: Schema, count: int, distinct: i
         pool[example.id] = [example.sql, *rng.sample(near, min(len(near), each - 1))]
     asked = [replace(examples[n % len(examples)], id=f"q{n}") for n in range(count)]
     origin = [examples[n % len(examples)].id for n in range(count)]
-    picks = [pool[name][(n // len(examples)) % len(pool[name])] for n, name in enumerate(origin)]
+    picks = [pool[name][sum(divmod(n, len(examples))) % len(pool[name])] for n, name in enumerate(origin)]
     return asked, [Prediction(example.id, sql=sql) for example, sql in zip(asked, picks, strict=True)]
 
 
@@ -151,7 +151,7 @@ def main() -> None:
         figures |= timed("ts20_200", partial(score, *guess(200, 400), folder, 20))
         figures |= timed("score_10000", partial(score, *guess(10_000, 4_700)))
         for step in STEPS:
-            figures |= timed(f"items_x{step}", partial(score, *guess(200 * step, 200 * step)))
+            figures |= timed(f"items_x{step}", partial(score, *guess(200 * step, 200 * STEPS[-1])))
         for step in STEPS:
             figures |= timed(f"variants_x{step}", partial(score, *guess(100, 100), folder, 2 * step))
     figures["peak_gb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
