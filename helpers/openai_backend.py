@@ -2,11 +2,12 @@
 
 >>> model = load("openai:http://127.0.0.1:8000/v1#meta-llama/Meta-Llama-3-8B-Instruct")
 
-The server does the batching and shares prefixes by its own cache, so this room only keeps CONCURRENCY
-requests open, retries what may pass (time-outs, dropped connections, 408, 409, 429, 5xx; the client backs off
-and heeds Retry-After), and hands over each answer as it comes. When a request fails for good, no new one is
-sent, the open ones are awaited and handed over, and only then the error is raised: what was journaled is
-kept, and a resumed run asks for the rest.
+The server does the batching, and shares prefixes by its own cache: `prompts` lets every conversation of a run
+begin with the same messages. So this room only keeps CONCURRENCY requests open, retries what may pass
+(time-outs, dropped connections, 408, 409, 429, 5xx; the client backs off and heeds Retry-After), and hands
+over each answer as it comes. When a request fails for good, no new one is sent, the open ones are awaited and
+handed over, and only then the error is raised: what was journaled is kept, and a resumed run asks for the
+rest. Errors name the server and never the key, which is why no address may hold one.
 
 Not covered: a beginning for the answer (`prefill`, or a last assistant message) is sent the way vLLM takes
 it, and other servers may refuse or ignore it; a statement's `;` is cut off here, after the server has gone on
@@ -14,6 +15,7 @@ to the end of the turn, because the protocol's stop strings know no quotes.
 """
 
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 
@@ -32,6 +34,8 @@ def load(model_id: str):
     from helpers.models import Model
 
     url, _, name = model_id.removeprefix("openai:").partition("#")
+    if "@" in url or "?" in url:  # the id is written into every prediction
+        raise ModelError("A model's address must hold no password, key or query: put the key in OPENAI_API_KEY.")
     if not url.startswith(("http://", "https://")) or not name:
         raise ModelError(f'{model_id!r} names no server and model: write "openai:http://HOST:PORT/v1#MODEL".')
     try:
@@ -40,6 +44,11 @@ def load(model_id: str):
         key = "none"  # the client wants a key; a server of one's own does not look at it
     client = openai.OpenAI(base_url=url, api_key=key, timeout=TIMEOUT_S, max_retries=RETRIES)
     return Model(f"openai:{url}#{name}", "openai", client)
+
+
+def _seed(seed: int, sample: int) -> int:
+    """Give a sample a seed of its own: sample 1 of one run must not be sample 0 of the next."""
+    return zlib.crc32(f"{seed}/{sample}".encode()) if sample else seed
 
 
 def generate(model, conversations: Sequence, *, max_new_tokens: int, stop: tuple[str, ...], prefill: str,
@@ -57,7 +66,7 @@ def generate(model, conversations: Sequence, *, max_new_tokens: int, stop: tuple
     with ThreadPoolExecutor(batch_size or CONCURRENCY) as threads:
         waiting: dict[Future, int] = {}
         for index in range(len(results)):
-            body = {**request, "seed": seed + index % n, **_messages(conversations[index // n], prefill)}
+            body = {**request, "seed": _seed(seed, index % n), **_messages(conversations[index // n], prefill)}
             waiting[threads.submit(_ask, model, body, stop, prefill)] = index
         for answer in as_completed(waiting):
             if answer.cancelled():
@@ -88,15 +97,18 @@ def _ask(model, body: dict, stop: tuple[str, ...], prefill: str) -> Completion:
     """Send one request, with the client's retries, and read the answer."""
     import openai
 
+    # The client's own errors are left out of the chain: they quote the server, and a server may quote the key.
     begun = time.perf_counter()
     try:
         reply = model.model.chat.completions.create(**body)
-    except openai.APIConnectionError as error:  # time-outs are among these
+    except openai.APIConnectionError:  # time-outs are among these
         raise ModelError(f"{model.id} did not answer after {model.model.max_retries} retries: start the "
-                         "server, or check its address, and resume the run.") from error
+                         "server, or check its address, and resume the run.") from None
     except openai.APIStatusError as error:
         raise ModelError(f"{model.id} refused the request with status {error.status_code}: "
-                         f"{_remedy(error.status_code)}.") from error
+                         f"{_remedy(error.status_code)}.") from None
+    if not getattr(reply, "choices", None):
+        raise ModelError(f"{model.id} sent no chat completion: check the address, which usually ends in /v1.")
     choice = reply.choices[0]
     text = prefill + (choice.message.content or "")
     finish = "length" if choice.finish_reason == "length" else "turn"
