@@ -51,6 +51,7 @@ class Reader:
     stop: tuple[str, ...]
     prefill: str
     max_new_tokens: int
+    on_text: Callable[[int, str], None] | None = None
     pieces: dict[int, str] = field(default_factory=dict)
 
     def finished(self, row: Row) -> tuple[str, str] | None:
@@ -65,6 +66,11 @@ class Reader:
         if len(row.generated) >= self.max_new_tokens:
             return self._text(row), "length"
         return None
+
+    def report(self, rows: list[Row]) -> None:
+        """Hand over what the rows say so far, if somebody listens."""
+        for row in rows if self.on_text else ():
+            self.on_text(row.index, self._text(row))
 
     def _last_characters(self) -> set[str]:
         return {";" if rule == "statement" else rule[-1] for rule in self.stop}
@@ -82,14 +88,15 @@ class Reader:
 def generate(model, prompts: list[list[int]], *, max_new_tokens: int, stop: tuple[str, ...], prefill: str,
              temperature: float, n: int, seed: int, batch_size: int, keep: bool,
              on_result: Callable[[int, Completion], None],
-             constraint: Callable[[], Any] | None) -> list[Completion]:
+             constraint: Callable[[], Any] | None,
+             on_text: Callable[[int, str], None] | None = None) -> list[Completion]:
     """Answer token prompts; the arguments are those of `models.generate`.
 
     Raises ModelError when memory is short even for a single row.
     """
     if not prompts:
         return []
-    reader = Reader(model.tokenizer, model.stop_ids, stop, prefill, max_new_tokens)
+    reader = Reader(model.tokenizer, model.stop_ids, stop, prefill, max_new_tokens, on_text)
     rows = [Row(i * n + j, prompt, draws=draws(prompt, seed, j, max_new_tokens) if temperature > 0 else [],
                 matcher=constraint() if constraint else None)
             for i, prompt in enumerate(prompts) for j in range(n)]
@@ -118,6 +125,7 @@ def decode(rows: list[Row], batch, reader: Reader, temperature: float, clock: fl
             continue
         for row, token in zip(batch.rows, choose(logits, batch.rows, temperature), strict=True):
             row.generated.append(token)
+        reader.report(batch.rows)
         now = time.perf_counter()
         for row in batch.rows:
             row.seconds += (now - clock) / len(batch.rows)

@@ -224,14 +224,16 @@ def read(notebook: str, variables: Mapping[str, Any]) -> Common:
     """Check the parameters among a notebook's variables, usually `globals()`.
 
     papermill sets whatever it is given, so a misspelt parameter only shows as one more variable: every variable
-    with a plain literal value must be a parameter. Raises ParameterError.
+    with a plain literal value must be a parameter. Once read, its own variables are there too, and a cell that is run
+    again is not refused for them. Raises ParameterError.
     """
-    fields = NOTEBOOKS[notebook].model_fields
-    literal = (bool, int, float, str, list, dict, type(None))
+    model = NOTEBOOKS[notebook]
+    again = any(type(value) is model for value in variables.values())
+    literal = () if again else (bool, int, float, str, list, dict, type(None))
     values = {
         name: value
         for name, value in variables.items()
-        if name in fields or (type(value) in literal and name[0] != "_" and name not in OTHERS)
+        if name in model.model_fields or (type(value) in literal and name[0] != "_" and name not in OTHERS)
     }
     return check(notebook, values, where=notebook)
 

@@ -133,6 +133,7 @@ class Run:
             rows = {row["example_id"]: row for row in read_rows(path)}
             replace_file(path, "".join(to_line(rows[i]) for i in sorted(rows, key=position.__getitem__)))
         _log(self, self._close(FINISHED, metrics or {}))
+        _unlock(self.folder)
         return self.folder
 
     def fail(self, reason: str) -> None:
@@ -237,7 +238,7 @@ _notes: dict[str, Any] = {}
 
 
 def _lock(folder: Path) -> None:
-    """Hold a lock on the folder for as long as this process lives; the system frees it, also after a kill.
+    """Hold a lock on the folder until the run is finished or this process ends; the system frees it, also after a kill.
 
     A kernel outlives a killed suite by a moment, so a lock that is held is asked for again for some seconds.
     """
@@ -254,6 +255,12 @@ def _lock(folder: Path) -> None:
                 raise RunError(f"{folder} is being written by another process: wait for it or end it.") from error
             time.sleep(0.1)
     _locks[folder.resolve()] = handle
+
+
+def _unlock(folder: Path) -> None:
+    """Let others have a finished run's folder, while this process may live on: a second tab of the playground."""
+    if handle := _locks.pop(folder.resolve(), None):
+        handle.close()
 
 
 def _watch(run: Run) -> None:

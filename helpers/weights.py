@@ -4,7 +4,8 @@
 ModelError: meta-llama/Meta-Llama-3-8B-Instruct is gated: accept its licence on its model page and set
 HF_TOKEN.
 
-What the hub, transformers, bitsandbytes and peft raise becomes one sentence with the remedy. Device maps,
+What the hub, transformers, bitsandbytes and peft raise becomes one sentence with the remedy. HF_TOKEN is found by
+huggingface_hub itself: in the environment, among Colab's secrets, in its own token file. Device maps,
 fp16 on a T4 and CUDA's 4-bit kernels are written by the libraries' documentation and have not run on a GPU.
 """
 
@@ -22,8 +23,7 @@ PADS = ("<|finetune_right_pad_id|>", "<|reserved_special_token_0|>", "<|endoftex
 def load(model_id: str, *, dtype: str, device: str = "auto", revision: str = "", quantisation=None):
     """Return the torch module in `dtype` and its tokenizer; raise ModelError for what cannot be loaded."""
     options = {"revision": revision} if revision else {}
-    if not Path(model_id).is_dir():
-        options["token"] = _hub_token()
+    _quieten()
     try:
         tokenizer = _tokenizer(model_id, options)
         options["quantization_config"] = quantisation
@@ -48,15 +48,18 @@ def four_bit(quant_type: str, double_quant: bool, dtype: str):
                               bnb_4bit_compute_dtype=getattr(torch, dtype))
 
 
-def with_adapter(module, folder: Path):
-    """Put the LoRA adapter in `folder` on `module`."""
+def with_adapter(module, folder: Path, name: str = "default"):
+    """Put the LoRA adapter in `folder` on `module`, as `name` and beside those that it has already."""
     from peft import PeftModel
 
     if not (folder / "adapter_config.json").is_file():
         raise ModelError(f"{folder} holds no adapter (no adapter_config.json): give the `adapter` folder of "
                          "a fine-tuning run.")
     try:
-        return PeftModel.from_pretrained(module, str(folder))
+        if isinstance(module, PeftModel):
+            module.load_adapter(str(folder), adapter_name=name)
+            return module
+        return PeftModel.from_pretrained(module, str(folder), adapter_name=name)
     except (RuntimeError, ValueError, OSError) as error:
         raise ModelError(f"The adapter in {folder} does not fit {module.config._name_or_path} "
                          f"({_first_line(error)}): load the base model it was trained on.") from error
@@ -103,11 +106,12 @@ def _module(source: str, dtype: str, device: str, options: dict):
     return AutoModelForCausalLM.from_pretrained(source, **options)
 
 
-def _hub_token() -> str | None:
-    try:
-        return runtime.secret("HF_TOKEN")
-    except runtime.SecretMissing:
-        return None  # most models need none; a gated one will say so
+def _quieten() -> None:
+    """Let transformers and the hub show no bars where nobody watches: a notebook would keep them as widget state."""
+    from transformers.utils import logging
+
+    if not runtime.is_interactive():
+        logging.disable_progress_bar()
 
 
 def _remedy(error: Exception) -> str:

@@ -31,10 +31,12 @@ import sys
 from pathlib import Path
 
 REPO_URL = os.environ.get("REPO_URL", "")  # @param {type:"string"}
-_roots = [folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "helpers" / "suite.py").is_file()]
-if not _roots:
-    subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPO_URL, "nl2sql-suite"], check=True)
-_root = _roots[0] if _roots else Path("nl2sql-suite").resolve()
+REPO_REF = os.environ.get("REPO_REF", "main")  # @param {type:"string"}
+_found = [folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "helpers" / "suite.py").is_file()]
+_root = (_found or [Path("nl2sql-suite").resolve()])[0]
+_clone = ["git", "clone", "--quiet", "--depth", "1", "--branch", REPO_REF, REPO_URL, str(_root)]
+if not _root.exists() and subprocess.run(_clone).returncode:
+    raise FileNotFoundError("No suite here, and none fetched: set REPO_URL to its address, REPO_REF to a branch or tag.")
 os.chdir(_root)
 sys.path.insert(0, str(_root))
 from helpers import colab
@@ -68,39 +70,55 @@ batch_size: int = 32  # @param {type:"integer"}
 endpoint: str = ""  # @param {type:"string"}
 
 # %%
-from helpers import database, dataset, fewshot, models, params, playground, prompts, runs, tables
+from helpers import database, dataset, fit, params, playground, playground_gold, predictors, prompts, runs, tables
 
 p = params.read("07_playground", globals())
 run = runs.start(p)
 tables.run(run)
 
 # %% [markdown]
-# ## Load model and database
-# The same prompt as in 03_baseline, with exemplars from the training split.
+# ## Will it fit?
+# An estimate from the model's configuration, before a weight is downloaded. If it says no, change the parameters now.
 
 # %%
+tables.fit(fit.answering(p))
+
+# %% [markdown]
+# ## Open the database
+# Questions of the test split have a gold: an answer to one of them is compared with it.
+
+# %%
+splits = predictors.splits(p)
+pool, examples = dataset.load(splits / "train.jsonl"), dataset.load(splits / f"{p.split}.jsonl")[: p.limit or None]
 db = database.connect(p.source, timeout_s=p.timeout_s, max_rows=p.max_rows)
-pool = dataset.load(dataset.FOLDER / "train.jsonl")
+
+# %% [markdown]
+# ## Build the prompt
+# The same as in 03_baseline, with exemplars from the training split.
+
+# %%
 context = prompts.Context(
-    prompts.describe(db.with_samples(p.sample_values), prompts.blurbs(dataset.FOLDER)),
-    prompts.fixed(pool, k=p.k, seed=p.seed),
+    prompts.describe(db.with_samples(p.sample_values), prompts.blurbs(dataset.FOLDER), schema_format=p.schema_format),
+    prompts.fixed(pool, k=p.k, seed=p.seed, answered=examples),
 )
-model = models.load(p.model_id, adapter=runs.adapter_folder(p.out, p.adapter), **params.quantisation(p))
+answering = predictors.offered(p, context, db)
+list(answering)
 
 # %% [markdown]
 # ## Ask
-# Write a question, read the SQL, change it, run it. What the guard refuses never reaches the database.
+# Write a question and press Enter. Read the SQL, change it, run it: what the guard refuses never reaches the database. A model is loaded when it is first asked, which takes a while; after that it only reads your question. *Compare with* lets a second one answer beside the first.
 
 # %%
 playground.view(
-    predict=lambda question: fewshot.ask(question, context, model, max_new_tokens=p.max_new_tokens, prefill=p.prefill),
-    execute=db.execute,
-    questions=[example.nlq for example in pool[:20]],
+    answering,
+    db.execute,
+    questions=[example.nlq for example in examples],
+    judge=playground_gold.judge(examples, db),
     log=lambda row: run.append("queries.jsonl", row),
 )
 
 # %% [markdown]
-# Every question you ask is appended to `queries.jsonl` with its SQL, also after the run is closed below.
+# Every question you ask is appended to `queries.jsonl` with what was answered, also after the run is closed below.
 
 # %%
 run.finish()

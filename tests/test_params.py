@@ -72,3 +72,11 @@ def test_a_notebooks_variables_are_checked_as_one():
     assert params.read("03_baseline", variables).k == 2
     with pytest.raises(params.ParameterError, match="no parameter max_token"):
         params.read("03_baseline", {**variables, "max_token": 5})
+
+
+def test_a_start_cell_can_be_run_again_beside_what_the_notebook_has_made():
+    variables = {"out": "outputs/x", "k": 2, "pool": [], "shown": {"t1": "trace"}}
+    with pytest.raises(params.ParameterError, match="no parameter pool"):
+        params.read("03_baseline", variables)
+    read = params.read("03_baseline", {"out": "outputs/x", "k": 2})
+    assert params.read("03_baseline", {**variables, "p": read, "k": 1}).k == 1
