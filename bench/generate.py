@@ -1,6 +1,6 @@
 """Measure generation: seconds a question against one by one and llama.cpp, equality, memory, distance from the limit.
 
-    python bench/generate.py [--questions 200] [--sample 8] [--llama-cpp]
+    python bench/generate.py [--questions 200] [--sample 8] [--react-questions 8] [--llama-cpp]
 
 The prompts are those of a run: rule, the whole schema, three fixed exemplars, one question; the bundled
 model; up to 48 tokens, ended by the model's turn. "One by one" is transformers' own `generate` on the full
@@ -11,7 +11,7 @@ what the multiplications of the prefix, the suffixes and the answers would take 
 product measured in the same run.
 
 Prints a table and, as its last line, one JSON object: ratio_naive_fp32, ratio_naive_bf16, ratio_llama_cpp
-(null where it is not installed), ratio_limit (fp32: ours by the limit), equal_fp32, peak_gb.
+(null where it is not installed), ratio_limit (fp32: ours by the limit), equal_fp32, peak_gb, react_ratio.
 """
 
 import argparse
@@ -21,12 +21,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from helpers import bundled, dataset, models, prompts, runtime, sample  # noqa: E402
+from helpers import bundled, database, dataset, models, prompts, react, runtime, sample  # noqa: E402
 from helpers.completion import end_of  # noqa: E402
 
 DATA = Path(__file__).resolve().parent.parent / "data" / "classicmodels"
@@ -147,6 +147,56 @@ def llama_cpp(asked: Task, install: bool) -> float | None:
         return (time.perf_counter() - begun) / len(given)
 
 
+def react_ratio(questions: int, steps: int = 4) -> float:
+    """Return how many times longer a plain ReAct loop takes than ours, in fp32, for the same transcripts.
+
+    The plain loop takes one question at a time and reads the whole prompt at each of its steps, by transformers'
+    own generate. A finish is turned into one more run_sql in both, so that every question takes all steps.
+    Raises AssertionError if the transcripts differ.
+    """
+    model = models.load("bundled", compute_dtype="float32")
+    asked = dataset.load(DATA / "test.jsonl")[:questions]
+    exemplars = prompts.fixed(dataset.load(DATA / "train.jsonl"), k=2, seed=7, answered=asked)
+    context = prompts.Context(prompts.describe(sample.schema()), exemplars, react.RULES)
+    budget = react.Budget(max_steps=steps, max_new_tokens=MAX_NEW_TOKENS, max_observation_chars=300)
+
+    def ours(conversations, stop, limit):
+        return models.generate(model, conversations, stop=stop, max_new_tokens=limit, keep=True)
+
+    def plain(conversations, stop, limit):
+        return [_plain_step(model, conversation, stop, limit) for conversation in conversations]
+
+    def solve(ask, group: int) -> tuple[float, list]:
+        def without_finish(*given):
+            return [replace(done, text=done.text.replace("finish(", "run_sql(")) for done in ask(*given)]
+
+        model.prefix = None
+        begun = time.perf_counter()
+        with database.connect("sample") as opened:
+            solved = react.solve(asked, context, opened, without_finish, budget=budget, group=group)
+            traces = {trace["example_id"]: [{**step, "tokens": 0} for step in trace["steps"]] for _, trace in solved}
+        return time.perf_counter() - begun, traces
+
+    models.generate(model, [[{"role": "user", "content": "?"}]], max_new_tokens=1)  # tries how attention is split
+    fast, together = solve(ours, questions)
+    slow, alone = solve(plain, 1)
+    assert together == alone, "ReAct's transcripts differ between the batched and the plain loop."
+    print(f"ReAct     {questions} questions of {steps} steps: {fast:.1f} s; one question at a time {slow:.1f} s")
+    return slow / fast
+
+
+def _plain_step(model, conversation: list, stop: tuple[str, ...], limit: int):
+    """Answer one conversation by transformers' own generate on the full prompt."""
+    import torch
+
+    ids = torch.tensor([models.encode(model, conversation)])
+    made = model.model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=limit, do_sample=False,
+                                eos_token_id=sorted(model.stop_ids), stop_strings=list(stop),
+                                pad_token_id=model.tokenizer.pad_token_id, tokenizer=model.tokenizer)
+    text = model.tokenizer.decode(made[0, ids.shape[1] :], skip_special_tokens=True)
+    return models.Completion(text[: end[0]] if (end := end_of(text, stop)) else text)
+
+
 def figures(asked: Task, install: bool) -> dict:
     """Run every measurement in turn and gather the figures under their lasting names."""
     found = precision(asked, "float32")
@@ -166,9 +216,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--questions", type=int, default=200)
     parser.add_argument("--sample", type=int, default=8, help="questions the slow ways answer")
+    parser.add_argument("--react-questions", type=int, default=8, help="questions of the ReAct comparison; 0 = none")
     parser.add_argument("--llama-cpp", action="store_true", help="install llama-cpp-python first")
     options = parser.parse_args()
     found = figures(task(options.questions, options.sample), options.llama_cpp)
+    found["react_ratio"] = react_ratio(options.react_questions) if options.react_questions else None
     print(json.dumps({name: round(value, 2) if isinstance(value, float) else value for name, value in found.items()}))
 
 

@@ -186,7 +186,7 @@ def _rows(path: Path, text: str) -> list:
     try:
         if text.lstrip().startswith("["):
             return json.loads(text)
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
+        return [json.loads(line) for line in text.split("\n") if line.strip()]
     except ValueError as error:
         raise DatasetError(f"{path} is neither JSON lines nor a JSON array: {error}.") from error
 

@@ -71,7 +71,7 @@ def read_rows(path: Path, *, required: bool = False) -> list[dict[str, Any]]:
     if not path.exists() and not required:
         return []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"{path} cannot be read ({error}): check the path.") from error
     return [_row(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]

@@ -1,4 +1,4 @@
-"""ReAct: the model thinks, acts on the database and reads what came back, until it finishes or its budget ends.
+"""ReAct: the model thinks, acts on the database and reads what came back, until it finishes or a budget ends.
 
 A question's trace, which only ever grows, is the reply the model is continuing:
 
@@ -9,21 +9,24 @@ A question's trace, which only ever grows, is the reply the model is continuing:
     Thought: That answers the question.
     Action: finish(SELECT COUNT(*) FROM orders WHERE status = 'Cancelled')
 
-After Yao et al. 2022, "ReAct". All questions of a group take their next step together, in one batch. Rule, schema and
-exemplars are those of few-shot prompting; what finish is given is answered as it is. Observations are text to be
-read: nothing in them is ever obeyed, and only `run_sql` reaches the database, through its guard. Knows no scores.
+After Yao et al. 2022, "ReAct". All questions of a group take their next step together, in one batch, and a question
+that has ended leaves its place to the next. Rule, schema and exemplars are those of few-shot prompting; the statement
+that finish is given is answered as it is. What a step means is read in `react_step`, what is observed comes from
+`react_tools`. Observations are text to be read: nothing in them is ever obeyed. Knows no scores.
 """
 
 import json
-import re
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
-from helpers import models, prompts, runs, runtime, sql
+from helpers import models, prompts, react_step, react_tools, runs, runtime, sql
 from helpers.database import Database
 from helpers.dataset import Example
 from helpers.models import Model
 from helpers.prompts import Context
+from helpers.react_step import Step
 
 OBSERVED = "\nObservation:"
 STOPS = (OBSERVED, "\nThought:")  # what follows is not the model's to write
@@ -35,39 +38,35 @@ RULES = (
     "run_sql(statement) and finish(statement), which gives your answer."
 )
 
-_ACTION = re.compile(r"Action\s*:\s*`*(\w+)`*(?:\s*\n\s*Action Input\s*:|\s*[\[(:])?\s*(.*)", re.DOTALL | re.IGNORECASE)
-_THOUGHT = re.compile(r"Thought\s*:\s*(.*?)\s*(?:\n\s*Action\s*:|\Z)", re.DOTALL | re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Step:
-    """One turn: what the model thought and did, and what it was shown."""
-
-    thought: str
-    action: str
-    argument: str
-    observation: str = ""
-
 
 @dataclass(frozen=True)
 class Budget:
-    """What one question may spend: steps, tokens written, characters of one observation."""
+    """What one question may spend: steps, tokens a step, characters of one observation, tokens of its trace, seconds.
+
+    Seconds are those of the question's own generation and execution, so what they end differs from run to run. Tokens
+    and seconds are looked at between steps and 0 is no limit: a trace can exceed them by its last step.
+    """
 
     max_steps: int = 6
     max_new_tokens: int = 160
     max_observation_chars: int = 600
+    max_trace_tokens: int = 0
+    max_seconds: float = 0.0
 
 
 @dataclass
 class Trace:
-    """The growing account of one question."""
+    """The growing account of one question; `ended` is "finish" or the name of the budget that ended it."""
 
     example: Example
     text: str = ""
     steps: list[Step] = field(default_factory=list)
-    answer: str | None = None
+    ended: str = ""
+    answer: str = ""
     valid: str = ""
     last: str = ""
+    first_tokens: int = 0
+    tokens: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     seconds: float = 0.0
@@ -82,29 +81,38 @@ def solve(
     budget: Budget,
     group: int,
     model_id: str = "",
+    prefill: str = "",
 ) -> Iterator[tuple[runs.Prediction, dict]]:
-    """Answer examples, `group` at a time; yield each one's prediction and its trace as plain data.
+    """Answer examples, `group` at a time; yield each one's prediction and its trace as plain data, as they end.
 
-    `ask(conversations, stops, max_new_tokens)` returns a completion for each conversation. When the budget ends
-    without finish, the last statement that ran is the answer, or else the last one written.
+    `ask(conversations, stops, max_new_tokens)` returns a completion for each conversation. When a budget ends without
+    finish, the last query that ran is the answer, or else the last statement written.
     """
-    replies = demonstrations(context, database, budget)
-    for start in range(0, len(examples), group):
-        traces = [Trace(example) for example in examples[start : start + group]]
-        for _ in range(budget.max_steps):
-            waiting = [trace for trace in traces if trace.answer is None]
-            if not waiting:
-                break
-            _advance(waiting, context, replies, database, ask, budget)
-        for trace in traces:
-            yield (
-                _prediction(trace, model_id),
-                {"example_id": trace.example.id, "steps": [asdict(s) for s in trace.steps]},
-            )
+    seen: dict = {}  # what was observed in this run, by tool and argument
+    replies = {example.id: demonstration(example, database, budget, seen) for example in context.exemplars}
+    waiting, active = deque(examples), []
+    while waiting or active:
+        while waiting and len(active) < group:
+            active.append(Trace(waiting.popleft()))
+        conversations = [
+            [*prompts.conversation(context, t.example.nlq, replies), _begun(f"{t.text}Thought:{prefill}")]
+            for t in active
+        ]
+        completions = ask(conversations, STOPS, budget.max_new_tokens)
+        for trace, completion in zip(active, completions, strict=True):
+            _count(trace, completion)
+            _take(trace, f"Thought:{prefill}{completion.text}", completion.completion_tokens, database, budget, seen)
+            trace.ended = trace.ended or _exhausted(trace, budget)
+            if trace.ended:
+                yield _prediction(trace, model_id), _row(trace)
+        active = [trace for trace in active if not trace.ended]
 
 
 def answer(run: runs.Run, examples: Sequence[Example], context: Context, database: Database, model: Model) -> list:
-    """Answer the examples the run has no prediction for yet, and return all its predictions in their order."""
+    """Answer the examples the run has no prediction for yet, and return all its predictions in their order.
+
+    Raises ModelError or DatabaseError when a back end fails for good; what was answered until then is kept.
+    """
     p = run.params
     open_ones = run.unanswered(examples)
 
@@ -119,7 +127,16 @@ def answer(run: runs.Run, examples: Sequence[Example], context: Context, databas
             keep=True,  # a trace only grows: the next step reads what is new
         )
 
-    solved = solve(open_ones, context, database, ask, budget=budget(p), group=p.batch_size, model_id=model.id)
+    solved = solve(
+        open_ones,
+        context,
+        database,
+        ask,
+        budget=budget(p),
+        group=p.batch_size,
+        model_id=model.id,
+        prefill=p.prefill,
+    )
     for prediction, trace in runtime.progress(solved, label="react: questions", total=len(open_ones)):
         run.append("traces.jsonl", trace)
         run.record(prediction)
@@ -128,139 +145,91 @@ def answer(run: runs.Run, examples: Sequence[Example], context: Context, databas
 
 def budget(parameters) -> Budget:
     """Take a run's budget from its parameters."""
-    return Budget(parameters.max_steps, parameters.max_new_tokens, parameters.max_observation_chars)
+    return Budget(**{name: getattr(parameters, name) for name in Budget.__dataclass_fields__})
 
 
 def demonstrations(context: Context, database: Database, limits: Budget) -> dict[str, str]:
     """Return the trace of every exemplar, by its id."""
-    return {exemplar.id: demonstration(exemplar, database, limits) for exemplar in context.exemplars}
+    return {exemplar.id: demonstration(exemplar, database, limits, {}) for exemplar in context.exemplars}
 
 
-def demonstration(example: Example, database: Database, budget: Budget) -> str:
+def demonstration(example: Example, database: Database, budget: Budget, seen: dict) -> str:
     """Write the trace of an exemplar by running its gold: look at a table, try the statement, finish with it."""
-    table = sql.tables(example.sql)[0]
-    looked = act("describe_table", table, database, budget)
-    shown = act("run_sql", example.sql, database, budget)
-    return (
-        f"Thought: I look at a table that the question is about.\nAction: describe_table({table}){OBSERVED} {looked}\n"
-        f"Thought: I try the statement.\nAction: run_sql({example.sql}){OBSERVED} {shown}\n"
-        f"Thought: That answers the question.\nAction: finish({example.sql})"
-    )
+    steps = [("I try the statement.", "run_sql", example.sql)]
+    if tables := sql.tables(example.sql):
+        steps.insert(0, ("I look at a table that the question is about.", "describe_table", tables[0]))
+    trace = ""
+    for thought, tool, argument in steps:
+        observed = react_tools.use(tool, argument, database, limit=budget.max_observation_chars, seen=seen)
+        trace += f"Thought: {thought}\nAction: {tool}({argument}){OBSERVED} {observed.text}\n"
+    return f"{trace}Thought: That answers the question.\nAction: finish({example.sql})"
 
 
-def parse(completion: str) -> Step:
-    """Read one step from what a model wrote: brackets of either kind, a fence, or an `Action Input:` line will do.
-
-    A completion without an action is a step whose `action` is "".
-    """
-    thought = _THOUGHT.search(completion)
-    found = _ACTION.search(completion)
-    said = thought.group(1).strip() if thought else completion.strip() if not found else ""
-    if not found:
-        return Step(said, "", "")
-    name = found.group(1).lower()
-    argument = found.group(2).split("\nThought:")[0].split(OBSERVED)[0].strip()
-    return Step(said, name, _unwrapped(argument))
+def _begun(text: str) -> dict[str, str]:
+    return {"role": "assistant", "content": text}
 
 
-def _unwrapped(argument: str) -> str:
-    """Take off the bracket that closes the call, a fence, and quotes around the whole of the argument."""
-    for opening, closing in ("()", "[]"):
-        if argument.count(closing) > argument.count(opening):
-            argument = argument[: argument.rindex(closing)].strip()
-    argument = argument.removeprefix("```sql").strip("`").strip()
-    quoted = len(argument) > 1 and argument[0] == argument[-1] and argument[0] in "'\"`"
-    return argument[1:-1] if quoted else argument
+def _count(trace: Trace, completion) -> None:
+    """Add up what a step cost; the trace's own tokens are those that its prompt has more than its first prompt."""
+    trace.first_tokens = trace.first_tokens or completion.prompt_tokens
+    trace.tokens = completion.prompt_tokens - trace.first_tokens + completion.completion_tokens
+    trace.prompt_tokens += completion.prompt_tokens
+    trace.completion_tokens += completion.completion_tokens
+    trace.seconds += completion.seconds
 
 
-def act(tool: str, argument: str, database: Database, budget: Budget) -> str:
-    """Use a tool and return what is observed, cut to length; a mistake is observed too, as one sentence."""
-    if tool not in TOOLS:
-        return (
-            f"There is no tool {tool or 'in this step'}: write one line 'Action: tool(argument)' with one of {_NAMES}."
-        )
-    text = TOOLS[tool](argument, database)
-    limit = budget.max_observation_chars
-    return text if len(text) <= limit else f"{text[:limit].rsplit(chr(10), 1)[0]}\n… ({len(text)} characters in all)"
-
-
-def _list_tables(_argument: str, database: Database) -> str:
-    return ", ".join(f"{table.name} ({table.rows} rows)" for table in database.schema.tables)
-
-
-def _describe_table(argument: str, database: Database) -> str:
-    try:
-        table = database.schema.table(argument.strip("`'\" ;"))
-    except KeyError:
-        return f"There is no table {argument}: the tables are {', '.join(database.schema.names)}."
-    return prompts.describe(replace(database.schema, tables=(table,)))
-
-
-def _sample_values(argument: str, database: Database) -> str:
-    table, _, column = argument.strip("`'\" ;").replace("`", "").replace(", ", ".").partition(".")
-    try:
-        return ", ".join(str(v) for v in database.values(table, database.schema.table(table).column(column).name, 10))
-    except KeyError as error:
-        return f"{error.args[0]}: write sample_values(table.column)."
-
-
-def _run_sql(argument: str, database: Database) -> str:
-    result = database.execute(sql.extract(argument))
-    if result.error:
-        return f"Error {result.error_code}: {result.error}"
-    lines = [", ".join(result.columns), *(", ".join(map(_shown, row)) for row in result.rows)]
-    return "\n".join(lines) if result.rows else f"{lines[0]}\n(no rows)"
-
-
-def _shown(value: object) -> str:
-    return "NULL" if value is None else str(value)
-
-
-TOOLS: dict[str, Callable[[str, Database], str]] = {
-    "list_tables": _list_tables,
-    "describe_table": _describe_table,
-    "sample_values": _sample_values,
-    "run_sql": _run_sql,
-}
-_NAMES = ", ".join([*TOOLS, "finish"])
-
-
-def _advance(traces: list[Trace], context: Context, replies: dict, database: Database, ask, budget: Budget) -> None:
-    """Let every trace take one step; a completion ends before its observation, which is ours to write."""
-    conversations = [
-        [*prompts.conversation(context, t.example.nlq, replies), {"role": "assistant", "content": f"{t.text}Thought:"}]
-        for t in traces
-    ]
-    completions = ask(conversations, STOPS, budget.max_new_tokens)
-    for trace, completion in zip(traces, completions, strict=True):
-        trace.prompt_tokens += completion.prompt_tokens
-        trace.completion_tokens += completion.completion_tokens
-        trace.seconds += completion.seconds
-        _take(trace, f"Thought: {completion.text.strip()}", database, budget)
-
-
-def _take(trace: Trace, written: str, database: Database, budget: Budget) -> None:
-    step = parse(written)
-    if step.action == "finish":
-        trace.answer = sql.extract(step.argument)
+def _take(trace: Trace, written: str, tokens: int, database: Database, budget: Budget, seen: dict) -> None:
+    """Let a trace do what was written, up to a second step or an observation of the model's own making."""
+    step = replace(react_step.parse(written), tokens=tokens)
+    if react_tools.answers(step.action, step.argument):
+        trace.answer, trace.ended = sql.extract(step.argument), "finish"
         trace.steps.append(step)
         return
-    observation = act(step.action, step.argument, database, budget)
-    if step.action == "run_sql":
-        trace.last = sql.extract(step.argument)
-        trace.valid = trace.valid if database.execute(trace.last).error else trace.last
-    trace.steps.append(replace(step, observation=observation))
-    trace.text += f"{written}{OBSERVED} {observation}\n"
+    begun = time.perf_counter()
+    observed = react_tools.use(step.action, step.argument, database, limit=budget.max_observation_chars, seen=seen)
+    trace.seconds += time.perf_counter() - begun
+    trace.last = observed.statement or trace.last
+    trace.valid = observed.statement if observed.ran else trace.valid
+    trace.steps.append(replace(step, observation=observed.text))
+    trace.text += f"{react_step.first(written)}{OBSERVED} {observed.text}\n"
+
+
+def _exhausted(trace: Trace, budget: Budget) -> str:
+    """Name the first budget that has ended, or return ""."""
+    spent = {"max_steps": len(trace.steps), "max_trace_tokens": trace.tokens, "max_seconds": trace.seconds}
+    limits = {name: getattr(budget, name) for name in spent}
+    return next((name for name, limit in limits.items() if limit and spent[name] >= limit), "")
+
+
+def _answer(trace: Trace) -> tuple[str, str]:
+    """Return the answer and the rule it was taken by."""
+    rules = {"finish": trace.answer, "last query that ran": trace.valid, "last statement written": trace.last}
+    return next(((statement, rule) for rule, statement in rules.items() if statement), ("", "none"))
+
+
+def _row(trace: Trace) -> dict:
+    """Return a trace as its line of traces.jsonl; its seconds are with those of all questions, in timings.jsonl."""
+    statement, rule = _answer(trace)
+    return {
+        "example_id": trace.example.id,
+        "question": trace.example.nlq,
+        "steps": [asdict(step) for step in trace.steps],
+        "ended": trace.ended,
+        "answered_by": rule,
+        "sql": statement,
+        "prompt_tokens": trace.prompt_tokens,
+        "completion_tokens": trace.completion_tokens,
+    }
 
 
 def _prediction(trace: Trace, model_id: str) -> runs.Prediction:
-    answered = trace.answer if trace.answer is not None else trace.valid or trace.last
+    statement, _ = _answer(trace)
     return runs.Prediction(
         trace.example.id,
         nlq=trace.example.nlq,
-        sql=answered,
+        sql=statement,
         completion=json.dumps([[s.action, s.argument] for s in trace.steps], ensure_ascii=False),
-        error="" if answered else "the budget ended before a statement was written",
+        error="" if statement else f"{trace.ended} was reached before a statement was written",
         prompt_tokens=trace.prompt_tokens,
         completion_tokens=trace.completion_tokens,
         seconds=trace.seconds,

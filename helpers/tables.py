@@ -9,10 +9,10 @@ Only for looking at: nothing here computes, and nothing reads a table back.
 import html
 from collections.abc import Iterable, Mapping, Sequence
 
-from helpers import runtime, sql
+from helpers import runtime, sql, trace_page
 from helpers.database import Database, Result, Schema
 from helpers.dataset import Example
-from helpers.runs import Prediction, Run, read_rows
+from helpers.runs import Prediction, Run
 
 
 def run(opened: Run):
@@ -26,6 +26,22 @@ def run(opened: Run):
         "GPU": f"{gpu['name']}, {gpu['vram_gb']} GB",
     }
     return _frame({"setting": list(rows), "value": [str(value) for value in rows.values()]})
+
+
+def fit(found):
+    """Show what a model needs of this machine's memory, as `fit.answering` found it."""
+    if found is None:
+        return _frame({"memory": ["not known: the model runs on a server, or its configuration could not be read"]})
+    rows = {
+        "parameters": f"{found.parameters / 1e9:.2f} billion",
+        "weights": f"{found.weights_gb:.1f} GB",
+        "prompt and batch": f"{found.cache_gb:.1f} GB",
+        "needed in all, about": f"{found.needed_gb:.1f} GB",
+        "here": f"{found.memory_gb:.1f} GB",
+        "does it fit?": f"no: {found.remedy}" if found.remedy else "yes",
+        "fits as it is on": ", ".join(found.gpus) or "none of the GPUs known here",
+    }
+    return _frame({"memory": list(rows), "value": list(rows.values())})
 
 
 def result(answer: Result, *, rows: int = 200):
@@ -149,10 +165,10 @@ def records(rows: Sequence[Mapping]):
 
 
 def trace(opened: Run, example: Example):
-    """Show one question's trace, a step a row."""
-    [found] = [row for row in read_rows(opened.folder / "traces.jsonl") if row["example_id"] == example.id]
-    rows = [(s["thought"], s["action"], s["argument"], s["observation"]) for s in found["steps"]]
-    return _rows(rows, "thought", "action", "argument", "observation")
+    """Show one question's trace as its page shows it."""
+    from IPython.display import HTML
+
+    return HTML(trace_page.cell(*trace_page.recorded(opened.folder, example.id)))
 
 
 def markdown(text: str):
@@ -177,12 +193,36 @@ def compared(found: Sequence):
 
 
 def scores(comparison):
-    """Show rates as percentages, with their intervals."""
+    """Show rates as percentages, with their intervals; TS where it was asked."""
+    shown = [name for name in ("va", "ex", "ts") if f"{name}_low" in comparison.columns]
     spans = [
-        {"method": row["method"], "n": row["n"]} | {name.upper(): _span(row, name) for name in ("va", "ex", "ts")}
+        {"method": row["method"], "n": row["n"], "runs": row["runs"]}
+        | {name.upper(): _span(row, name) for name in shown}
         for _, row in comparison.iterrows()
     ]
     return _frame({key: [row[key] for row in spans] for key in spans[0]})
+
+
+def differences(found):
+    """Show paired differences in points, with their intervals and p-values."""
+    rows = [
+        (
+            row["method"],
+            row["score"].upper(),
+            f"{100 * row['difference']:+.1f}",
+            "–" if row["gained"] == row["lost"] == 0 else f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}",
+            f"{row['p_value']:.3f}",
+            f"{row['p_holm']:.3f}",
+            "yes" if row["told_apart"] else "no",
+        )
+        for _, row in found.iterrows()
+    ]
+    return _rows(rows, "difference", "by", "points", "95 % interval", "p", "p (Holm)", "told apart")
+
+
+def swaps(told: Sequence[str]):
+    """Show the pairs of methods whose ranks swap between conventions."""
+    return _frame({"ranks that swap": list(told) or ["none"]})
 
 
 def _span(row, name: str) -> str:

@@ -31,10 +31,12 @@ import sys
 from pathlib import Path
 
 REPO_URL = os.environ.get("REPO_URL", "")  # @param {type:"string"}
-_roots = [folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "helpers" / "suite.py").is_file()]
-if not _roots:
-    subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPO_URL, "nl2sql-suite"], check=True)
-_root = _roots[0] if _roots else Path("nl2sql-suite").resolve()
+REPO_REF = os.environ.get("REPO_REF", "main")  # @param {type:"string"}
+_found = [folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "helpers" / "suite.py").is_file()]
+_root = (_found or [Path("nl2sql-suite").resolve()])[0]
+_clone = ["git", "clone", "--quiet", "--depth", "1", "--branch", REPO_REF, REPO_URL, str(_root)]
+if not _root.exists() and subprocess.run(_clone).returncode:
+    raise FileNotFoundError("No suite here, and none fetched: set REPO_URL to its address, REPO_REF to a branch or tag.")
 os.chdir(_root)
 sys.path.insert(0, str(_root))
 from helpers import colab

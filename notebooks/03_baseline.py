@@ -75,11 +75,18 @@ decoding: str = "free"  # @param ["free", "grammar"]
 self_repair: bool = False  # @param {type:"boolean"}
 
 # %%
-from helpers import database, dataset, exemplars, fewshot, models, params, prompt_tokens, prompts, runs, tables
+from helpers import database, dataset, exemplars, fewshot, fit, models, params, prompt_tokens, prompts, runs, tables
 
 p = params.read("03_baseline", globals())
 run = runs.start(p)
 tables.run(run)
+
+# %% [markdown]
+# ## Will it fit?
+# An estimate from the model's configuration, before a weight is downloaded. If it says no, change the parameters now.
+
+# %%
+tables.fit(fit.answering(p))
 
 # %% [markdown]
 # ## Load the questions

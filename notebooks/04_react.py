@@ -19,7 +19,7 @@
 #
 # **Does acting on the database help?**
 #
-# Reads the same questions as 03_baseline → writes `predictions.jsonl` and `traces.jsonl`.
+# Reads the same questions as 03_baseline → writes `predictions.jsonl`, `traces.jsonl` and `trace.html`.
 #
 # Needs: as 03_baseline, with about four times its minutes.
 
@@ -31,10 +31,12 @@ import sys
 from pathlib import Path
 
 REPO_URL = os.environ.get("REPO_URL", "")  # @param {type:"string"}
-_roots = [folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "helpers" / "suite.py").is_file()]
-if not _roots:
-    subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPO_URL, "nl2sql-suite"], check=True)
-_root = _roots[0] if _roots else Path("nl2sql-suite").resolve()
+REPO_REF = os.environ.get("REPO_REF", "main")  # @param {type:"string"}
+_found = [folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "helpers" / "suite.py").is_file()]
+_root = (_found or [Path("nl2sql-suite").resolve()])[0]
+_clone = ["git", "clone", "--quiet", "--depth", "1", "--branch", REPO_REF, REPO_URL, str(_root)]
+if not _root.exists() and subprocess.run(_clone).returncode:
+    raise FileNotFoundError("No suite here, and none fetched: set REPO_URL to its address, REPO_REF to a branch or tag.")
 os.chdir(_root)
 sys.path.insert(0, str(_root))
 from helpers import colab
@@ -71,11 +73,18 @@ max_trace_tokens: int = 0  # @param {type:"integer"}
 max_seconds: float = 0.0  # @param {type:"number"}
 
 # %%
-from helpers import database, dataset, models, params, prompts, react, runs, tables
+from helpers import database, dataset, fit, models, params, prompts, react, runs, tables, trace_page
 
 p = params.read("04_react", globals())
 run = runs.start(p)
 tables.run(run)
+
+# %% [markdown]
+# ## Will it fit?
+# An estimate from the model's configuration, before a weight is downloaded. If it says no, change the parameters now.
+
+# %%
+tables.fit(fit.answering(p))
 
 # %% [markdown]
 # ## Load the questions
@@ -95,14 +104,15 @@ tables.examples(examples[:5])
 # %%
 pool = dataset.load(curated / "train.jsonl")
 exemplars = prompts.fixed(pool, k=p.k, seed=p.seed, answered=examples)
-context = prompts.Context(prompts.describe(db.with_samples(p.sample_values), prompts.blurbs(dataset.FOLDER)), exemplars, react.RULES)
+schema = prompts.describe(db.with_samples(p.sample_values), prompts.blurbs(dataset.FOLDER), schema_format=p.schema_format)
+context = prompts.Context(schema, exemplars, react.RULES)
 shown = react.demonstrations(context, db, react.budget(p))
 run.depends(prompts=prompts.fingerprint(context))
 tables.conversation(prompts.conversation(context, examples[0].nlq, shown))
 
 # %% [markdown]
 # ## Think, act, observe
-# All questions of a group take a step together. A step that makes no sense is answered by a short correction; when the budget ends, the last statement that ran is the answer.
+# All questions of a group take a step together, and a statement that was asked before is not executed again. A step that makes no sense is answered by a short correction. When a budget (steps, tokens of a trace, seconds) ends, the last query that ran is the answer.
 
 # %%
 model = models.load(
@@ -115,9 +125,10 @@ tables.predictions(predictions[:10])
 
 # %% [markdown]
 # ## Read one trace
-# The first question, step by step: what the model thought, what it did, what it was shown.
+# The first question, step by step: what the model thought, what it did, what it was shown, and how it ended. The same page stands in the run folder as `trace.html`.
 
 # %%
+trace_page.write(run, examples[0].id)
 tables.trace(run, examples[0])
 
 # %%

@@ -1,5 +1,6 @@
 """What the documents claim and a test can check: files, parameters, versions, variables, commands."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -10,7 +11,27 @@ import pytest
 from helpers.params import NOTEBOOKS
 
 README = Path("README.md").read_text(encoding="utf-8")
-PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/classicmodels/README.md"]
+
+
+def database_error_codes():
+    """Collect the codes with which helpers/ makes a DatabaseError: as an argument, in a rule, or as `code, … = …`."""
+    codes = set()
+    for path in Path("helpers").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            named = [word.value for word in getattr(node, "keywords", []) if word.arg == "code"]
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                named += node.args[{"DatabaseError": 0, "Rule": 2}.get(node.func.id, len(node.args)) :][:1]
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).startswith("(code,"):
+                named += node.value.elts[:1]
+            codes |= {name.value for name in named if isinstance(name, ast.Constant)}
+    return {code + "NNNN" if code == "mysql_" else code for code in codes}
+
+
+def exceptions():
+    """Return the names of the exceptions that helpers/ defines for its users."""
+    texts = [path.read_text(encoding="utf-8") for path in Path("helpers").glob("*.py")]
+    names = {name for text in texts for name in re.findall(r"^class (\w+)\((?:Exception|ValueError)\)", text, re.M)}
+    return names - {"SqlRejected", "Stopped"}  # a result's code `guard`; what the Stop button throws
 
 
 def table(heading):
@@ -18,12 +39,6 @@ def table(heading):
     section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
-
-
-@pytest.mark.parametrize("page", [page for page in PAGES if Path(page).exists()])
-def test_every_link_to_a_file_leads_somewhere(page):
-    for target in re.findall(r"\]\((?!https?:|#)([^)]+)\)", Path(page).read_text(encoding="utf-8")):
-        assert (Path(page).parent / target.split("#")[0]).exists(), target
 
 
 def test_the_notebook_table_lists_every_notebook_with_its_own_question():
@@ -58,6 +73,16 @@ def test_every_environment_variable_is_read_somewhere():
     for row in table("Environment variables"):
         for name in re.findall(r"`(\w+)`", row[0]):
             assert name in code or name == "HF_TOKEN", name  # huggingface_hub reads that one itself
+
+
+def test_every_exception_and_every_code_of_a_database_error_has_its_remedy():
+    section = README.split("\n## When something fails\n")[1].split("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:1] == "|"]
+    assert all(len(row) == 3 and row[2] for row in rows)
+    listed = [name for row in rows for name in re.findall(r"`(\w+)`", row[0])]
+    assert len(listed) == len(set(listed)), "an entry stands there twice"
+    assert len(database_error_codes()) > 35
+    assert set(listed) == exceptions() | database_error_codes()
 
 
 def test_every_profile_and_target_that_is_named_exists():

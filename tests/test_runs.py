@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 import yaml
 
-from helpers import params, runs
+from helpers import journal, params, runs
 from helpers.runs import Prediction, RunError
 
 
@@ -129,7 +129,7 @@ def test_a_full_disk_is_one_sentence_and_loses_no_row(tmp_path):
     """A file size limit stands in for the disk: the system refuses the write in the same way, with another errno."""
     script = """
 import resource, signal, sys
-from helpers import params, runs
+from helpers import journal, params, runs
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 run = runs.start(params.check("03_baseline", {"out": sys.argv[1]}, where="test"))
 run.record(runs.Prediction("q0", sql="SELECT 1"))
@@ -173,3 +173,10 @@ def test_anyones_predictions_need_two_fields(tmp_path, row):
     path.write_text('{"example_id": "q0", "sql": "SELECT 1", "confidence": 0.5}\n' + row + "\n")
     with pytest.raises(RunError, match="row 2: `example_id` and `sql` must be there"):
         runs.predictions(path)
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u0085", "\x0c"])
+def test_a_question_with_a_line_separator_is_one_row(tmp_path, separator):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(journal.to_line({"nlq": f"a{separator}b"}))
+    assert journal.read_rows(path) == [{"nlq": f"a{separator}b"}]

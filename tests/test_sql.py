@@ -40,3 +40,7 @@ def test_a_skeleton_forgets_names_and_keeps_shape():
 def test_tables_are_named_once_in_order_without_ctes():
     text = "WITH x AS (SELECT 1 FROM b) SELECT * FROM a JOIN x ON 1 = 1 JOIN b ON 1 = 1"
     assert set(sql.tables(text)) == {"a", "b"} and len(sql.tables(text)) == 2
+
+
+def test_a_completion_that_loops_keeps_its_first_statement():
+    assert sql.extract("SELECT name FROM products; " + "SELECT " * 300) == "SELECT name FROM products"
