@@ -129,7 +129,7 @@ def test_a_full_disk_is_one_sentence_and_loses_no_row(tmp_path):
     """A file size limit stands in for the disk: the system refuses the write in the same way, with another errno."""
     script = """
 import resource, signal, sys
-from helpers import journal, params, runs
+from helpers import params, runs
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 run = runs.start(params.check("03_baseline", {"out": sys.argv[1]}, where="test"))
 run.record(runs.Prediction("q0", sql="SELECT 1"))
