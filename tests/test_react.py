@@ -1,5 +1,6 @@
 """ReAct against a real database: acting, observing, finishing, running out of budget."""
 
+import random
 import subprocess
 import sys
 from dataclasses import replace
@@ -217,24 +218,25 @@ def say(chat):
 
 runs.append = append
 run = runs.start(params.check("04_react", {"out": out, "batch_size": 2, "max_steps": 3}, where="test"))
-asked = [Example(f"q{n}", str(n), "") for n in range(5)]
+asked = [Example(f"q{n}", str(n), "") for n in range(14)]
 with database.connect("sample") as sample:
     react.answer(run, asked, prompts.Context("schema", (), react.RULES), sample, models.fake(say))
 run.finish(order=[example.id for example in asked])
 """
 
 
-def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path):
-    """Killed before, between and half-way through the rows of a question, and then while it goes on."""
+def test_a_run_killed_ten_times_ends_with_the_same_bytes(tmp_path):
+    """Killed before, between and half-way through the rows of a question, each time while it goes on."""
 
     def go(out, rows, half="whole"):
         command = [sys.executable, "-c", KILLED, str(tmp_path / out), str(rows), half]
         return subprocess.run(command, capture_output=True, check=False).returncode
 
     assert go("whole", 0) == 0
-    for rows, half in ((1, "half"), (2, "whole"), (6, "half")):
-        assert go("killed", rows, half) == -9
+    rng = random.Random(7)
+    for _ in range(10):
+        assert go("killed", rng.randint(1, 4), rng.choice(["half", "whole"])) == -9
     assert go("killed", 0) == 0
     for name in ("predictions.jsonl", "traces.jsonl"):
         whole, killed = (tmp_path / out / "04_react" / name for out in ("whole", "killed"))
-        assert whole.read_bytes() == killed.read_bytes() and len(runs.read_rows(whole)) == 5
+        assert whole.read_bytes() == killed.read_bytes() and len(runs.read_rows(whole)) == 14
