@@ -101,7 +101,10 @@ def push(adapter: Path, repository: str) -> str:
 
 
 def _token() -> str:
+    """Return the token, by the hub's own order first, so that `hf auth login` is enough."""
+    from huggingface_hub import get_token
+
     try:
-        return runtime.secret("HF_TOKEN")
+        return get_token() or runtime.secret("HF_TOKEN")
     except runtime.SecretMissing as error:
         raise ExportError(f"push_to_hub needs a token that may write: {error}") from error

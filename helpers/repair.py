@@ -12,7 +12,7 @@ Knows no models.
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from helpers import journal, prompts, sql
+from helpers import prompts, sql
 from helpers.completion import Completion
 from helpers.runs import Prediction, Run
 
@@ -33,8 +33,8 @@ def defer(run: Run, draft: Prediction, error: str) -> None:
 
 def deferred(run: Run, blanks: Iterable[Prediction]) -> list[tuple[Prediction, str]]:
     """Return the drafts that are journaled, with their errors; those of `blanks` that are not are left out."""
-    seconds = {row["example_id"]: row["seconds"] for row in _rows(run, "timings.jsonl")}
-    rows = {row["example_id"]: row for row in _rows(run, JOURNAL)}
+    seconds = {row["example_id"]: row["seconds"] for row in run.rows("timings.jsonl")}
+    rows = {row["example_id"]: row for row in run.rows(JOURNAL)}
     return [
         (_draft(blank, rows[blank.example_id], seconds[blank.example_id]), rows[blank.example_id]["error"])
         for blank in blanks
@@ -72,9 +72,3 @@ def _row(draft: Prediction, error: str, *, after: str | None) -> dict:
 def _draft(blank: Prediction, row: Mapping, seconds: float) -> Prediction:
     tokens = {name: row[name] for name in ("prompt_tokens", "completion_tokens")}
     return replace(blank, sql=row["before"], completion=row["completion"], seconds=seconds, **tokens)
-
-
-def _rows(run: Run, name: str) -> list[dict]:
-    """Read a journal of the run, without the line that a kill left unfinished."""
-    journal.open_journal(run.folder / name).close()
-    return journal.read_rows(run.folder / name)

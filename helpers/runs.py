@@ -140,6 +140,11 @@ class Run:
         """Close the run as failed, keeping what was written; metrics.json says why."""
         self._close(FAILED, {"error": reason})
 
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """Read a journal of this run, without the line that a kill left unfinished."""
+        self._journal(name)
+        return read_rows(self.folder / name)
+
     def _journal(self, name: str) -> TextIO:
         if name not in self.journals:
             self.journals[name] = open_journal(self.folder / name)

@@ -25,3 +25,14 @@ def mysql_server():
     server = local_mysql.start()
     yield server
     local_mysql.stop(server)
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Compute in one thread: small models are too small for two, which would only wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -11,6 +11,7 @@ from tests import tiny_model
 
 torch = pytest.importorskip("torch")
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 QUESTIONS = [Example(f"t{n}", f"How many orders have {word}?", f"SELECT COUNT(*) FROM orders WHERE {word} IS NULL")
              for n, word in enumerate("status comments shippedDate requiredDate orderDate customerNumber".split())]
 CONTEXTS = [prompts.Context("CREATE TABLE orders (status text);")]
@@ -18,15 +19,6 @@ PARAMS = Qlora(lora_r=4, lora_alpha=8, per_device_train_batch_size=2, gradient_a
                save_steps=3, eval_steps=2, warmup_steps=1, learning_rate=1e-2, lora_dropout=0.1)
 RISING = {2: 0.1, 4: 0.2, 5: 0.3}
 EARLY = {2: 0.5, 4: 0.5, 5: 0.2}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Compute in one thread: these models are too small for two, which would only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

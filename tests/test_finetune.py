@@ -15,6 +15,7 @@ from tests.conftest import require
 
 torch = pytest.importorskip("torch")
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 QUESTIONS = [Example(f"t{n}", f"How many orders have {word}?", f"SELECT COUNT(*) FROM orders WHERE {word} IS NULL")
              for n, word in enumerate("status comments shippedDate requiredDate orderDate customerNumber".split())]
 SHOWN = Example("shown", "Which offices are in Paris?", "SELECT officeCode FROM offices WHERE city = 'Paris';")
@@ -23,15 +24,6 @@ CONTEXTS = [prompts.Context("CREATE TABLE orders (status text);"),
 PARAMS = Qlora(lora_r=4, lora_alpha=8, per_device_train_batch_size=2, gradient_accumulation_steps=2, max_steps=6,
                save_steps=2, warmup_steps=1, learning_rate=1e-2, lora_dropout=0.1)
 DEV = {"step": 40, "n": 100, "ex": 0.31, "va": 0.9, "intervals": {"ex": {"low": 0.25, "high": 0.37}}}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Compute in one thread: these models are too small for two, which would only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
