@@ -297,8 +297,8 @@ class TestLatex:
         assert r"x\textbackslash y" in tex and "$-$1.0" in tex and "1--2" in tex and r"$\updownarrow$" in tex
         assert not re.search(r"(?<!\\)[#_~^]|[−–⇅→·|<>]", tex.split(r"\toprule")[1].split(r"\bottomrule")[0])
 
-    @pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex here: two tests above read the tables")
     def test_pdflatex_sets_every_table(self, two, sample, tmp_path):
+        require(shutil.which("pdflatex"), "no pdflatex here: apt-get install texlive-latex-recommended")
         both = scored(two, sample)
         tables = [latex.table(sheet) for sheet in (*sheets.every(both, contrasts.pairs(both)).values(), SHEET)]
         frame = (
