@@ -6,8 +6,9 @@ Contrast(first='03_baseline', second='05_qlora', score='ex', paired=Paired(diffe
 >>> swaps(methods)
 ['03_baseline is ahead of 04_react by ex, ex_set and behind by ex_superset.']
 
-Every pair of methods is tested, and Holm's correction is over all pairs of a score. Two methods are told apart where
-the corrected test is significant and the interval leaves out zero. `intervals` does the arithmetic.
+Every pair of methods is tested by EX, by its strictest and its most lenient convention, and by TS, since an effect
+whose sign hangs on the convention is none. Holm's correction is over all pairs of a score. Two methods are told apart
+where the corrected test is significant and the interval leaves out zero. `intervals` does the arithmetic.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from helpers.intervals import Paired
 from helpers.methods import Method, outcomes
 from helpers.numerals import percent, span
 
-SCORES = ("ex", "ts")
+SCORES = ("ex", "ex_strict", "ex_superset", "ts")
 LEVEL = 0.05
 
 
@@ -36,7 +37,7 @@ class Contrast:
 
 
 def pairs(methods: Sequence[Method]) -> list[Contrast]:
-    """Compare every two methods by EX and, where it was asked, by TS."""
+    """Compare every two methods by each of SCORES; by TS where it was asked."""
     return [contrast for score in SCORES for contrast in _corrected(methods, score)]
 
 
@@ -105,13 +106,17 @@ def verdict(methods: Sequence[Method], contrasts: Sequence[Contrast]) -> str:
     if not others:
         return lead
     follower = others[0].name
-    [contrast] = [c for c in contrasts if c.score == "ex" and {c.first, c.second} == {best.name, follower}]
+    duel = {c.score: c for c in contrasts if {c.first, c.second} == {best.name, follower}}
+    contrast = duel["ex"]
     points = f"{100 * abs(contrast.paired.difference):.1f} points"
     if undecided(contrast):
         return f"{lead} Not one question separates it from the next, {follower}."
-    if told_apart(contrast):
-        return f"{lead} Its lead of {points} over the next, {follower}, is more than chance."
-    return (
-        f"{lead} Its lead of {points} over the next, {follower}, may be chance: a true difference must be "
-        f"{100 * contrast.paired.detectable:.1f} points to be found in four of five tries."
-    )
+    if not told_apart(contrast):
+        return (
+            f"{lead} Its lead of {points} over the next, {follower}, may be chance: a true difference must be "
+            f"{100 * contrast.paired.detectable:.1f} points to be found in four of five tries."
+        )
+    sure = [c.score for c in duel.values() if told_apart(c) and c.paired.difference * contrast.paired.difference > 0]
+    unsure = [score for score in duel if score not in sure]
+    caveat = f", but not by {', '.join(unsure)}" if unsure else ""
+    return f"{lead} Its lead of {points} over the next, {follower}, is more than chance by {', '.join(sure)}{caveat}."

@@ -138,12 +138,26 @@ def encode(model: Model, conversation: Conversation, prefill: str = "") -> list[
     database may, is text: the name is broken after its first character and its parts are encoded apart. A
     message that names none is encoded in one piece. A server asked over HTTP does as its tokenizer does.
     """
-    said = "".join(message["content"] for message in conversation) + prefill
-    mark = next(sign for sign in map(chr, range(0xE000, 0xF8FF)) if sign not in said)  # of no meaning in Unicode
-    names = _control_names(model.tokenizer)
-    broken = [{**message, "content": names.sub(lambda name: name[0][0] + mark + name[0][1:], message["content"])}
-              for message in conversation]
-    parts = render(model, broken, prefill).split(mark)
+    mark = _mark("".join(message["content"] for message in conversation) + prefill)
+    broken = [{**message, "content": _broken(model, message["content"], mark)} for message in conversation]
+    return _tokens(model, render(model, broken, prefill).split(mark))
+
+
+def encode_text(model: Model, text: str) -> list[int]:
+    """Return the token ids of a text outside a template, in which a control token's name is text as in `encode`."""
+    mark = _mark(text)
+    return _tokens(model, _broken(model, text, mark).split(mark))
+
+
+def _mark(said: str) -> str:
+    return next(sign for sign in map(chr, range(0xE000, 0xF8FF)) if sign not in said)  # of no meaning in Unicode
+
+
+def _broken(model: Model, text: str, mark: str) -> str:
+    return _control_names(model.tokenizer).sub(lambda name: name[0][0] + mark + name[0][1:], text)
+
+
+def _tokens(model: Model, parts: list[str]) -> list[int]:
     return [token for part in parts for token in model.tokenizer(part, add_special_tokens=False)["input_ids"]]
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import yaml
 
-from helpers import dataset, fewshot, models, params, prompts, react, runs, weights
+from helpers import dataset, fewshot, models, params, prompts, react, runs, sql, weights
 from helpers.database import Database
 from helpers.models import Model, ModelError
 from helpers.prompts import Context
@@ -67,6 +67,14 @@ def splits(p: params.Prompted) -> Path:
     if p.curated == default and not Path(p.out, p.curated).exists():
         return dataset.FOLDER
     return runs.upstream(p.out, p.curated)
+
+
+def questions(p: params.Prompted, database: Database) -> tuple[list[dataset.Example], list[dataset.Example]]:
+    """Return the training split and the questions to offer; neither if these are about another database's tables."""
+    folder, there = splits(p), {name.lower() for name in database.schema.names}
+    asked = dataset.load(folder / f"{p.split}.jsonl")[: p.limit or None]
+    known = [example for example in asked if there.issuperset(map(str.lower, sql.tables(example.sql)))]
+    return (dataset.load(folder / "train.jsonl"), known) if known else ([], [])
 
 
 def adapters(p: params.Playground) -> dict[str, tuple[Path, dict]]:

@@ -111,4 +111,6 @@ def _compact(table: Table) -> str:
 
 
 def _samples(column: Column) -> str:
-    return f" /* {', '.join(str(value)[:40] for value in column.samples)} */" if column.samples else ""
+    """Write the values in a comment, on one line, which no value ends."""
+    shown = ", ".join(" ".join(str(value).split())[:40] for value in column.samples).replace("*/", "* /")
+    return f" /* {shown} */" if column.samples else ""

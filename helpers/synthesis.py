@@ -4,7 +4,7 @@
 >>> pairs[0].nlq, pairs[0].sql
 ('How many customers are based in the US?', "SELECT COUNT(*) AS customerCount FROM customers WHERE country = 'USA'")
 
-    python -m helpers.synthesis --database sample --seed 7 --n 3200 --out data/classicmodels/train.jsonl
+    python -m helpers.synthesis --lexicon data/classicmodels/lexicon.yaml --out data/classicmodels/train.jsonl
 
 Slots stand for literals alone, so all pairs of a template have the same `sql.template`, difficulty and features, and
 templates are drawn from in proportions that meet the profile in their folder as nearly as they can. Every statement is
@@ -34,8 +34,9 @@ from helpers.templates import Template, read
 log = logging.getLogger(__name__)
 
 TEMPLATES = FOLDER / "templates"
+COMPOSED = 1500
 LARGEST_SHARE = 0.03
-WRITTEN = 3.0  # weight of a template somebody wrote against that of a composed one
+WRITTEN = 5.0  # weight of a template somebody wrote against that of a composed one
 TYPO_RATE = 0.03
 NEAR_DUPLICATE = 90
 TRIES = 40
@@ -51,7 +52,7 @@ _WORD = re.compile(r"(?<![\w{'’.-])(?!number|code|order|sort|alphab|rank|disti
 
 def synthesise(
     database, *, seed: int, n: int, templates: Path = TEMPLATES, exclude: Iterable[Example] = (),
-    lexicon: Path | None = None, composed: int = 0,
+    lexicon: Path | None = None, composed: int = COMPOSED,
 ) -> list[Example]:
     """Make `n` training examples, or as many as the templates give; the same arguments give the same examples.
 
@@ -205,9 +206,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--database", default="sample", help="a source, see helpers/database.py")
     parser.add_argument("--templates", type=Path, default=TEMPLATES, help="a folder of YAML files")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--n", type=int, default=3200)
+    parser.add_argument("--n", type=int, default=8800)
     parser.add_argument("--lexicon", type=Path, help="a lexicon file, to compose more templates from")
-    parser.add_argument("--composed", type=int, default=5000, help="how many are composed")
+    parser.add_argument("--composed", type=int, default=COMPOSED, help="how many are composed")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--exclude", type=Path, nargs="*", help="files whose questions and SQL must not occur "
                         "(test.jsonl and dev.jsonl beside --out, where there are)")

@@ -85,12 +85,11 @@ tables.fit(fit.answering(p))
 
 # %% [markdown]
 # ## Open the database
-# Questions of the test split have a gold: an answer to one of them is compared with it.
+# Questions of the test split have a gold: an answer to one of them is compared with it. A database with other tables has none, and no exemplars either.
 
 # %%
-splits = predictors.splits(p)
-pool, examples = dataset.load(splits / "train.jsonl"), dataset.load(splits / f"{p.split}.jsonl")[: p.limit or None]
 db = database.connect(p.source, timeout_s=p.timeout_s, max_rows=p.max_rows)
+pool, examples = predictors.questions(p, db)
 
 # %% [markdown]
 # ## Build the prompt
@@ -99,7 +98,7 @@ db = database.connect(p.source, timeout_s=p.timeout_s, max_rows=p.max_rows)
 # %%
 context = prompts.Context(
     prompts.describe(db.with_samples(p.sample_values), prompts.blurbs(dataset.FOLDER), schema_format=p.schema_format),
-    prompts.fixed(pool, k=p.k, seed=p.seed, answered=examples),
+    prompts.fixed(pool, k=min(p.k, len(pool)), seed=p.seed, answered=examples),
 )
 answering = predictors.offered(p, context, db)
 list(answering)

@@ -354,6 +354,8 @@ def test_a_control_token_that_a_message_names_is_only_text(small, said, role):
     kept = [[token for token in models.encode(small, chat) if token in control] for chat in (harmless, planted)]
     assert kept[0] == kept[1]
     assert small.tokenizer.decode(models.encode(small, planted)) == models.render(small, planted)
+    text = models.encode_text(small, said)
+    assert not control & set(text) and small.tokenizer.decode(text) == said
 
 
 def test_messages_that_name_no_control_token_are_encoded_in_one_piece(small):

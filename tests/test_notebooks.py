@@ -88,7 +88,8 @@ SMALL = {
     "02_curate": {"questions": "tests/fixtures/suite/questions.jsonl"},
     "03_baseline": {"limit": 2, "k": 1, "max_new_tokens": 6},
     "04_react": {"limit": 2, "k": 1, "max_new_tokens": 6, "max_steps": 1},
-    "05_qlora": {"limit": 2, "max_new_tokens": 6, "max_steps": 1, "train_limit": 4, "per_device_train_batch_size": 2},
+    "05_qlora": {"limit": 2, "max_new_tokens": 6, "max_steps": 1, "train_limit": 4, "per_device_train_batch_size": 2,
+                 "learning_rate": 0.02, "warmup_steps": 0},
     "06_evaluate": {"max_variants": 1},
     "07_playground": {"k": 1},
 }
@@ -102,12 +103,17 @@ def executed(tmp_path_factory):
     """
     folder = tmp_path_factory.mktemp("executed")
     for name, values in SMALL.items():
-        smaller = [word for pair in values.items() for word in ("-p", *map(str, pair))]
-        files = [f"notebooks/{name}.ipynb", str(folder / f"{name}.ipynb"), "-f", f"params/demo/{name}.yaml"]
-        command = [sys.executable, "-m", "papermill", *files, "-p", "out", str(folder / "suite"), *smaller]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        papermill(folder, name, values)
     return folder
+
+
+def papermill(folder, name, values):
+    """Run a notebook with the demo's values and these, by papermill alone."""
+    smaller = [word for pair in values.items() for word in ("-p", *map(str, pair))]
+    files = [f"notebooks/{name}.ipynb", str(folder / f"{name}.ipynb"), "-f", f"params/demo/{name}.yaml"]
+    command = [sys.executable, "-m", "papermill", *files, "-p", "out", str(folder / "suite"), *smaller]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_plain_papermill_runs_every_notebook_with_the_demos_values(executed):
@@ -117,6 +123,18 @@ def test_plain_papermill_runs_every_notebook_with_the_demos_values(executed):
         assert {"va", "ex", "ts"} <= set(metrics["methods"][method])
     page = (executed / "suite" / "06_evaluate" / "report.html").read_text()
     assert "data:image/png;base64," in page
+
+
+def test_the_few_shot_notebook_answers_with_an_adapter_as_05_did(executed):
+    """Asked in 4 bits and without exemplars, as 05 asks; without the adapter the answers are others."""
+    for variant, adapter in (("tuned", "05_qlora"), ("plain", "")):
+        given = {"limit": 2, "k": 0, "max_new_tokens": 6, "load_in_4bit": True, "adapter": adapter, "variant": variant}
+        papermill(executed, "03_baseline", given)
+    tuned, plain, qlora = (
+        [json.loads(line) for line in (executed / "suite" / name / "predictions.jsonl").read_text().splitlines()]
+        for name in ("03_baseline/tuned", "03_baseline/plain", "05_qlora"))
+    said = [[(row["id"], row["completion"]) for row in rows] for rows in (tuned, plain, qlora)]
+    assert said[0] == said[2] != said[1]
 
 
 def outputs(path):

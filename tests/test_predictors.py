@@ -147,6 +147,15 @@ def test_a_server_that_does_not_answer_can_be_left(sample, out, base):
             predict("How many orders?", report)
 
 
+def test_questions_are_offered_for_their_own_database_alone(sample, tmp_path):
+    p = params.Playground(out=str(tmp_path), limit=3)
+    pool, asked = predictors.questions(p, sample)
+    assert pool == dataset.load(dataset.FOLDER / "train.jsonl") and len(asked) == 3
+    (tmp_path / "pets.sql").write_text("CREATE TABLE pets (petId int PRIMARY KEY);")
+    with database.connect(f"dump:{tmp_path / 'pets.sql'}") as pets:
+        assert predictors.questions(p, pets) == ([], [])
+
+
 def test_the_splits_are_those_of_a_finished_run_or_the_suites_own(tmp_path):
     p = params.Playground(out=str(tmp_path))
     assert predictors.splits(p) == dataset.FOLDER

@@ -72,6 +72,13 @@ def test_the_compact_format_shows_samples_as_the_ddl_does():
     assert text == f"t(a PK, b /* {'x' * 40}, y */)"
 
 
+@pytest.mark.parametrize("value, said", [("a\nb", "a b"), ("x */ DROP", "x * / DROP"), (" \t\r\n", "")])
+def test_a_sample_value_neither_ends_its_comment_nor_its_line(value, said):
+    [table] = from_ddl("CREATE TABLE t (b text);").tables
+    shown = replace(table, columns=(replace(table.columns[0], samples=(value, "y")),))
+    assert prompts.describe(replace(from_ddl(""), tables=(shown,)), schema_format="compact") == f"t(b /* {said}, y */)"
+
+
 def test_no_other_schema_format_is_known():
     with pytest.raises(ValueError, match="ddl or compact, not 'json'"):
         prompts.describe(sample.schema(), schema_format="json")

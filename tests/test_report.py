@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import pytest
 
@@ -138,7 +139,7 @@ class TestSeeds:
         assert base.rates["ex"].between_seeds == pytest.approx(0.2887, abs=1e-4)
         [row] = sheets.seeds([base, tuned]).rows
         assert row[:4] == ("03_baseline", "3\n7, 17, 27", "66.7", "50.0–100.0")
-        [pair] = contrasts.pairs([base, tuned])
+        pair, *_ = contrasts.pairs([base, tuned])
         assert (pair.paired.gained, pair.paired.lost) == (3, 0)
         assert failures.pick([base, tuned], base)[0].wrong == 2
         assert report.metrics([base, tuned], [pair])["methods"]["03_baseline"]["ex"] == pytest.approx(2 / 3)
@@ -169,16 +170,31 @@ class TestNumbers:
         assert len(verdicts) == 12 and sum(v["ex"] for v in verdicts if v["run"] == "03_baseline") == 3
 
     def test_a_difference_is_paired_question_by_question(self, two, sample):
-        [row] = contrasts.differences(contrasts.pairs(scored(two, sample))).to_dict("records")
+        row, *others = contrasts.differences(contrasts.pairs(scored(two, sample))).to_dict("records")
+        assert [row["score"], *(other["score"] for other in others)] == ["ex", "ex_strict", "ex_superset"]
         assert (row["difference"], row["gained"], row["lost"], row["p_value"]) == (0.5, 3, 0, 0.25)
         assert row["low"] <= 0.5 <= row["high"] and not row["told_apart"]
 
     def test_holm_is_over_all_pairs(self, tmp_path, sample):
         for name, statements in (("03_baseline", ALL_WRONG), ("04_react", WRONG), ("05_qlora", RIGHT)):
             answered(tmp_path, name, statements)
-        found = contrasts.pairs(scored(evaluation(tmp_path, "03_baseline", "04_react", "05_qlora"), sample))
+        every = contrasts.pairs(scored(evaluation(tmp_path, "03_baseline", "04_react", "05_qlora"), sample))
+        found = [contrast for contrast in every if contrast.score == "ex"]
         assert [c.paired.p_value for c in found] == [0.25, 0.03125, 0.25]
         assert [c.p_holm for c in found] == [0.5, 0.09375, 0.5]
+
+    def test_a_lead_is_claimed_by_the_scores_that_agree(self):
+        def contrast(score, low):
+            paired = intervals.Paired(0.2, low, 0.3, 0.02, 0.001, 40, 0, 200, 200, 0.05)
+            return contrasts.Contrast("a", "b", score, paired, 0.001)
+
+        both = [SimpleNamespace(rates={"ex": intervals.Seeds(ex, ex, ex, 0.0, 0.0, 1)}, name=name, examples=[1])
+                for name, ex in (("a", 0.1), ("b", 0.3))]
+        every = [contrast(score, 0.1) for score in contrasts.SCORES]
+        told = contrasts.verdict(both, every)
+        assert told.endswith("20.0 points over the next, a, is more than chance by ex, ex_strict, ex_superset, ts.")
+        told = contrasts.verdict(both, [*every[:3], contrast("ts", -0.1)])
+        assert told.endswith("is more than chance by ex, ex_strict, ex_superset, but not by ts.")
 
     def test_methods_that_no_question_separates_have_no_interval(self, tmp_path, sample):
         answered(tmp_path, "03_baseline", ALL_WRONG)

@@ -13,7 +13,7 @@ from helpers import database, dataset, house_style, slots, sql, synthesis, templ
 from helpers.dataset import FOLDER, Example
 from helpers.slots import TemplateError
 
-SEED, N = 7, 3200
+SEED, N, LEXICON = 7, 8800, FOLDER / "lexicon.yaml"
 POINTS = 0.04  # how far a rate of the training pairs may lie from the profile
 
 
@@ -46,7 +46,7 @@ def train():
 
 @pytest.fixture(scope="module")
 def made(sample, held_out):
-    return synthesis.synthesise(sample, seed=SEED, n=N, exclude=held_out)
+    return synthesis.synthesise(sample, seed=SEED, n=N, exclude=held_out, lexicon=LEXICON)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def masked(train):
 def test_the_committed_file_is_what_its_seed_gives(made, tmp_path):
     fresh = dataset.save(tmp_path / "train.jsonl", made)
     assert fresh.read_bytes() == (FOLDER / "train.jsonl").read_bytes(), (
-        "run: python -m helpers.synthesis --database sample --seed 7 --n 3200 --out data/classicmodels/train.jsonl")
+        "run: python -m helpers.synthesis --lexicon data/classicmodels/lexicon.yaml --out data/classicmodels/train.jsonl")
 
 
 def test_another_seed_asks_other_questions(tmp_path, sample):
