@@ -1,10 +1,14 @@
 # Two commands matter: `make demo` runs the suite, `make test` checks it. Each target makes the .venv it needs.
+# `make results` is the experiment of docs/results: two hours on two cores; started again, it goes on.
 PYTHON ?= python3
 BIN := .venv/bin
 NOTEBOOKS := $(wildcard notebooks/*.py)
 BENCHES := $(wildcard bench/*.py)
 
-.PHONY: demo test lint notebooks bench
+CPU := $(BIN)/python -m helpers.suite params/cpu --out outputs/results
+TWIN := $(BIN)/python -m helpers.suite params/cpu --out outputs/results-twin --set source=sqlite:///outputs/twin/twin.sqlite
+
+.PHONY: demo test lint notebooks bench results
 
 demo: .venv/installed
 	$(BIN)/python -m helpers.bundled
@@ -25,6 +29,18 @@ notebooks: .venv/installed-dev
 
 bench: .venv/installed-dev
 	for bench in $(BENCHES); do $(BIN)/python $$bench || exit 1; done
+
+results: .venv/installed
+	$(BIN)/python -m helpers.bundled
+	$(CPU) --only 02_curate 05_qlora
+	$(CPU) --only 03_baseline --sweep k=0,3
+	$(CPU) --only 03_baseline --set variant=tuned,k=0 k=0 adapter=05_qlora
+	$(CPU) --only 04_react 06_evaluate
+	$(BIN)/python -m helpers.twin --examples data/classicmodels --database sample --out outputs/twin
+	$(TWIN) questions=outputs/twin --only 02_curate
+	$(TWIN) variant=base --only 03_baseline
+	$(TWIN) variant=tuned adapter=outputs/results/05_qlora/adapter --only 03_baseline
+	$(TWIN) compare=[03_baseline] --only 06_evaluate
 
 .venv/installed: requirements.txt
 	$(PYTHON) -m venv .venv

@@ -1,6 +1,7 @@
 """Which checkpoint of a training is kept: each answers questions, and the one that answers best is the adapter.
 
     FOLDER/dev/checkpoints.jsonl    {"step": 20, "ex": 0.31, "ex_superset": 0.35, "va": 0.82, "seconds": 41.2}
+    FOLDER/checkpoints/seconds      1260.4, what training has taken up to the last checkpoint, over all its starts
 
 >>> best(read(folder))["step"]
 40
@@ -60,7 +61,7 @@ class Exam:
     """The scoring of a training's checkpoints: by what, of which model, in which run folder.
 
     `plain()` gives the module its usual attention while it answers. `spread` says that the module's weights are dealt
-    over processes. `seconds` is the time answering took so far.
+    over processes.
     """
 
     score: Score
@@ -69,7 +70,6 @@ class Exam:
     folder: Path
     plain: Callable[[], contextlib.AbstractContextManager] = contextlib.nullcontext
     spread: bool = False
-    seconds: float = 0.0
 
     @property
     def exhausted(self) -> bool:
@@ -122,7 +122,6 @@ class Exam:
         with self._answering(self.folder / "checkpoints" / f"checkpoint-{step}") as ready:
             scores = dict(self.score(ready, step))
         seconds = time.monotonic() - started
-        self.seconds += seconds
         with journal.open_journal(self.folder / JOURNAL) as rows:
             journal.append(rows, {"step": step, **scores, "seconds": round(seconds, 1)})
         log.info("Checkpoint %d: %s", step, ", ".join(f"{name} {value:.3f}" for name, value in scores.items()))
@@ -142,6 +141,40 @@ class Exam:
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+@dataclass(eq=False)
+class Clock:
+    """The time a training takes, over all its starts; with `minutes`, the first save after them is its last."""
+
+    folder: Path
+    minutes: float = 0.0
+    started: float = 0.0
+    before: float = 0.0
+
+    @property
+    def spent(self) -> float:
+        """Return the seconds up to the last checkpoint."""
+        path = self.folder / "checkpoints" / "seconds"
+        return float(path.read_text()) if path.exists() else 0.0
+
+    @property
+    def is_up(self) -> bool:
+        """Tell whether training has taken its minutes; never with none given."""
+        return 0 < 60 * self.minutes <= self.spent
+
+    def on_train_begin(self, args, state, control, **kwargs) -> None:
+        """Start; an event of the Trainer's callbacks."""
+        self.started, self.before = time.monotonic(), self.spent
+
+    def on_save(self, args, state, control, **kwargs) -> None:
+        """Note the time, and end the training when it is up; an event of the callbacks."""
+        _wait()
+        if _is_first_process():  # every process goes by its clock
+            seconds = self.before + time.monotonic() - self.started
+            journal.replace_file(self.folder / "checkpoints" / "seconds", f"{seconds:.1f}")
+        _wait()
+        control.should_training_stop = control.should_training_stop or self.is_up
 
 
 def _merit(row: Mapping) -> tuple:

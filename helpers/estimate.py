@@ -152,18 +152,15 @@ def preflight(params: Qlora, rows: Sequence[Row], device: Device | None = None) 
 def compare(expected: Estimate, history: Sequence[Mapping], *, peak_gb: float | None = None) -> dict[str, dict]:
     """Return what was predicted beside what was measured, as metrics.json holds it; to be called right after training.
 
-    Minutes are those of all predicted steps at the measured speed, without the scoring of checkpoints; None where
-    nothing was left to train. `peak_gb` is the peak of this process unless it is given.
+    Minutes are those of all predicted steps at the measured speed, without the scoring of checkpoints. `peak_gb` is the peak of this process unless it is given.
     """
     if peak_gb is None:
         measured = runtime.peak_memory()
         peak_gb = (measured["peak_vram_mb"] or measured["peak_rss_mb"]) / 1024
-    end, minutes = history[-1], None
-    if end.get("trained_steps"):
-        step_s = (end["train_runtime"] - end["scoring_seconds"]) / end["trained_steps"]
-        minutes = round(expected.steps * step_s / 60, 2)
+    end = history[-1]
+    minutes = expected.steps / end["steps"] * (end["seconds"] - end["scoring_seconds"]) / 60
     return {"peak_gb": {"predicted": expected.peak_gb, "measured": round(peak_gb, 2)},
-            "minutes": {"predicted": expected.minutes, "measured": minutes}}
+            "minutes": {"predicted": expected.minutes, "measured": round(minutes, 2)}}
 
 
 def tokens_of(rows: Sequence[Row]) -> Tokens:

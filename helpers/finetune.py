@@ -64,19 +64,19 @@ def train(model: models.Model, rows: Sequence[Row], params: Qlora, folder: str |
     base, model.model = model.model, _with_lora(model, params)
     packs = packing.Packs(list(rows), params.per_device_train_batch_size, params.seed)
     sharing = contextlib.ExitStack()
-    exam = None
+    exam, clock = None, checkpoints.Clock(folder, params.max_minutes)
     if choose and params.eval_steps:
         exam = checkpoints.Exam(choose, model, params, folder, plain=partial(_without, sharing, base, way),
                                 spread=os.environ.get("ACCELERATE_USE_FSDP") == "true")
     trainer = Trainer(model.model, _arguments(model, params, folder / "checkpoints"), data_collator=way.collate,
-                      train_dataset=packs, callbacks=[_callback(exam)],
+                      train_dataset=packs, callbacks=[_callback(exam, clock)],
                       optimizers=(_optimizer(model.model, params), None))
     trainer.remove_callback(PrinterCallback)
     log.info("Training on %d rows in %d packs an epoch, %s%s.", len(rows), len(packs), way.name,
              f", from {last.name}" if last else "")
     with sharing:
         sharing.enter_context(packing.using(base, way))
-        history = _run(trainer, last, exam)
+        history = _run(trainer, last, exam, clock)
     if exam:
         log.info("%s is the best of %d.", checkpoints.chosen(folder).name, len(checkpoints.read(folder)))
     if exam and not exam.spread:
@@ -85,22 +85,23 @@ def train(model: models.Model, rows: Sequence[Row], params: Qlora, folder: str |
     return history
 
 
-def _run(trainer, last: Path | None, exam: checkpoints.Exam | None) -> list[dict]:
+def _run(trainer, last: Path | None, exam: checkpoints.Exam | None, clock: checkpoints.Clock) -> list[dict]:
     """Train from the last checkpoint to the end, or not at all if that is where it is; return the log.
 
-    The log's last entry says how many steps were trained here, and for how many seconds checkpoints were scored.
+    The log's last entry says how many steps there were, in how many seconds over all starts, and how many of these
+    went into the scoring of checkpoints.
     """
     state = json.loads((last / "trainer_state.json").read_text()) if last else {}
     if last:
         _wear(trainer.model, last)
     if exam:
         exam.resume(state.get("global_step", 0), state.get("max_steps", 0))
-    if last and (state["global_step"] >= state["max_steps"] or (exam and exam.exhausted)):
-        return state["log_history"]
-    trainer.train(resume_from_checkpoint=str(last) if last else None)
-    trained = trainer.state.global_step - state.get("global_step", 0)
-    trainer.state.log_history[-1] |= {"trained_steps": trained, "scoring_seconds": exam.seconds if exam else 0.0}
-    return trainer.state.log_history
+    if not last or not (state["global_step"] >= state["max_steps"] or clock.is_up or (exam and exam.exhausted)):
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
+        state = {"global_step": trainer.state.global_step, "log_history": trainer.state.log_history}
+    scoring = sum(row["seconds"] for row in checkpoints.read(exam.folder)) if exam else 0.0
+    state["log_history"][-1] |= {"steps": state["global_step"], "seconds": clock.spent, "scoring_seconds": scoring}
+    return state["log_history"]
 
 
 @contextlib.contextmanager
@@ -175,14 +176,15 @@ def _optimizer(module, params: Qlora):
                                      loraplus_lr_ratio=params.loraplus_lr_ratio)
 
 
-def _callback(exam: checkpoints.Exam | None):
-    """Return a callback that shows progress as the rest of the suite does, and lets checkpoints be scored."""
+def _callback(exam: checkpoints.Exam | None, clock: checkpoints.Clock):
+    """Return a callback that shows progress as the rest of the suite does, keeps time and has checkpoints scored."""
     from transformers import TrainerCallback
 
     callback = TrainerCallback()
 
     def begin(args, state, control, **kwargs) -> None:
         callback.advance = runtime.ticker(label="training steps", total=state.max_steps - state.global_step)
+        clock.on_train_begin(args, state, control)
         if exam:
             exam.protect(state, args.output_dir)
 
@@ -191,15 +193,19 @@ def _callback(exam: checkpoints.Exam | None):
         if exam:
             exam.on_step_end(args, state, control)
 
-    callback.on_train_begin, callback.on_step_end = begin, step
-    if exam:
-        callback.on_save = exam.on_save
+    def save(args, state, control, **kwargs) -> None:
+        if exam:
+            exam.on_save(args, state, control)
+        clock.on_save(args, state, control)
+
+    callback.on_train_begin, callback.on_step_end, callback.on_save = begin, step, save
     return callback
 
 
 def _identity(model: models.Model, rows: Sequence[Row], params: Qlora) -> str:
-    """Return a sha256 of all that a training's course depends on."""
-    course = {name: value for name, value in params.model_dump().items() if name not in ("out", "variant", "copy_to")}
+    """Return a sha256 of all that a training's course depends on; how long it may take only decides where it ends."""
+    course = {name: value for name, value in params.model_dump().items()
+              if name not in ("out", "variant", "copy_to", "max_minutes")}
     return hashlib.sha256(repr((model.id, model.dtype, sorted(course.items()), list(rows))).encode()).hexdigest()
 
 

@@ -146,6 +146,7 @@ class Qlora(Prompted):
     max_length: Positive = Field(2048, description="longest training row, in tokens; a longer one is refused")
     num_train_epochs: float = Field(2.0, gt=0, description="passes over the training set")
     max_steps: int = Field(-1, ge=-1, description="steps in all; -1 = by num_train_epochs")
+    max_minutes: float = Field(0.0, ge=0, description="training ends at the first checkpoint after these; 0 = no limit")
     save_steps: Positive = Field(50, description="steps between checkpoints, from which a killed run goes on")
     eval_steps: Count = Field(0, description="steps between checkpoints that answer dev; the best is kept; 0 = never")
     eval_limit: Count = Field(0, description="answer the first so many dev questions at a checkpoint; 0 = all")

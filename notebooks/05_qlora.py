@@ -87,6 +87,7 @@ warmup_steps: int = 10  # @param {type:"integer"}
 max_length: int = 2048  # @param {type:"integer"}
 num_train_epochs: float = 2.0  # @param {type:"number"}
 max_steps: int = -1  # @param {type:"integer"}
+max_minutes: float = 0.0  # @param {type:"number"}
 save_steps: int = 50  # @param {type:"integer"}
 eval_steps: int = 0  # @param {type:"integer"}
 eval_limit: int = 0  # @param {type:"integer"}

@@ -194,6 +194,17 @@ def test_a_killed_training_ends_with_the_same_adapter(trained, folder, tmp_path)
     assert all(torch.equal(weight, again[name]) for name, weight in weights(expected).items())
 
 
+def test_a_training_whose_minutes_are_over_ends_at_its_next_checkpoint_and_can_be_given_more(trained, folder, tmp_path):
+    expected, _, history = trained
+    for minutes, steps in ((1e-6, 2), (1e-6, 2), (0.0, 6)):
+        model = models.load(str(folder))
+        params = PARAMS.model_copy(update={"max_minutes": minutes})
+        log = finetune.train(model, rows_of(model), params, tmp_path)
+        assert log[-1]["steps"] == steps and log[-1]["seconds"] > 0
+    again = weights(model)
+    assert all(torch.equal(weight, again[name]) for name, weight in weights(expected).items())
+
+
 def test_checkpoints_of_another_training_are_refused(trained, folder):
     _, run, _ = trained
     model = models.load(str(folder))

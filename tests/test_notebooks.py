@@ -103,11 +103,11 @@ def executed(tmp_path_factory):
     """
     folder = tmp_path_factory.mktemp("executed")
     for name, values in SMALL.items():
-        papermill(folder, name, values)
+        execute(folder, name, values)
     return folder
 
 
-def papermill(folder, name, values):
+def execute(folder, name, values):
     """Run a notebook with the demo's values and these, by papermill alone."""
     smaller = [word for pair in values.items() for word in ("-p", *map(str, pair))]
     files = [f"notebooks/{name}.ipynb", str(folder / f"{name}.ipynb"), "-f", f"params/demo/{name}.yaml"]
@@ -129,7 +129,7 @@ def test_the_few_shot_notebook_answers_with_an_adapter_as_05_did(executed):
     """Asked in 4 bits and without exemplars, as 05 asks; without the adapter the answers are others."""
     for variant, adapter in (("tuned", "05_qlora"), ("plain", "")):
         given = {"limit": 2, "k": 0, "max_new_tokens": 6, "load_in_4bit": True, "adapter": adapter, "variant": variant}
-        papermill(executed, "03_baseline", given)
+        execute(executed, "03_baseline", given)
     tuned, plain, qlora = (
         [json.loads(line) for line in (executed / "suite" / name / "predictions.jsonl").read_text().splitlines()]
         for name in ("03_baseline/tuned", "03_baseline/plain", "05_qlora"))

@@ -58,7 +58,7 @@ def masked(train):
 def test_the_committed_file_is_what_its_seed_gives(made, tmp_path):
     fresh = dataset.save(tmp_path / "train.jsonl", made)
     assert fresh.read_bytes() == (FOLDER / "train.jsonl").read_bytes(), (
-        "run: python -m helpers.synthesis --lexicon data/classicmodels/lexicon.yaml --out data/classicmodels/train.jsonl")
+        f"run: python -m helpers.synthesis --lexicon {LEXICON} --out {FOLDER}/train.jsonl")
 
 
 def test_another_seed_asks_other_questions(tmp_path, sample):
