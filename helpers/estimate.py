@@ -152,7 +152,8 @@ def preflight(params: Qlora, rows: Sequence[Row], device: Device | None = None) 
 def compare(expected: Estimate, history: Sequence[Mapping], *, peak_gb: float | None = None) -> dict[str, dict]:
     """Return what was predicted beside what was measured, as metrics.json holds it; to be called right after training.
 
-    Minutes are those of all predicted steps at the measured speed, without the scoring of checkpoints. `peak_gb` is the peak of this process unless it is given.
+    Minutes are those of all predicted steps at the measured speed, without the scoring of checkpoints. `peak_gb` is
+    the peak of this process unless it is given.
     """
     if peak_gb is None:
         measured = runtime.peak_memory()
