@@ -23,6 +23,7 @@ from helpers import runtime
 from helpers.params import Common, notebook_of
 
 PLACES = ("out", "copy_to")  # a run that was moved, renamed or copied is still the same run
+LIMITS = ("max_minutes",)  # and so is one that is given more time
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -46,13 +47,14 @@ def environment() -> dict[str, Any]:
 
 
 def identity(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters that make a run what it is: all but its places."""
-    return {name: value for name, value in values.items() if name not in PLACES}
+    """Return the parameters that make a run what it is: all but its places and its limits."""
+    return {name: value for name, value in values.items() if name not in (*PLACES, *LIMITS)}
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Name the parameters, places apart, that differ: `k=3, not k=0`."""
-    names = [n for n in sorted({*before, *now} - set(PLACES)) if before.get(n) != now.get(n)]
+    """Name the parameters of their identities that differ: `k=3, not k=0`."""
+    before, now = identity(before), identity(now)
+    names = [n for n in sorted({*before, *now}) if before.get(n) != now.get(n)]
     return " and ".join(f"{n}={before.get(n)}, not {n}={now.get(n)}" for n in names)
 
 

@@ -1,6 +1,7 @@
 """What the documents claim and a test can check: files, parameters, versions, variables, commands."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -46,6 +47,17 @@ def test_the_notebook_table_lists_every_notebook_with_its_own_question():
     assert [re.search(r"\[(\w+)\]", row[0])[1] for row in rows] == list(NOTEBOOKS)
     for row, name in zip(rows, NOTEBOOKS, strict=True):
         assert f"**{row[1]}**" in Path(f"notebooks/{name}.py").read_text(encoding="utf-8")
+
+
+def test_the_results_are_those_of_the_published_run():
+    metrics = json.loads(Path("docs/results/06_evaluate/metrics.json").read_text(encoding="utf-8"))
+    scores = ("va", "ex", "ex_strict", "ex_superset", "ts")
+    expected = {
+        name: [f"{100 * rate['rate']:.1f} ({100 * rate['low']:.1f}–{100 * rate['high']:.1f})"
+               for rate in (method["intervals"][score] for score in scores)]
+        for name, method in metrics["methods"].items()
+    }
+    assert {row[1].strip("`"): row[2:] for row in table("Results")} == expected
 
 
 def test_the_versions_table_is_the_pinned_set():

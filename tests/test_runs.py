@@ -80,6 +80,11 @@ def test_a_folder_made_with_other_parameters_is_refused(tmp_path):
         runs.start(given(tmp_path, k=0))
 
 
+def test_a_run_that_is_given_more_minutes_is_the_same_run(tmp_path):
+    runs.start(params.Qlora(out=str(tmp_path), max_minutes=1)).fail("killed")
+    assert runs.start(params.Qlora(out=str(tmp_path), max_minutes=2)).params.max_minutes == 2
+
+
 def test_a_folder_begun_with_another_input_is_refused(tmp_path):
     file = tmp_path / "test.jsonl"
     file.write_text("one")
