@@ -6,9 +6,10 @@ Contrast(first='03_baseline', second='05_qlora', score='ex', paired=Paired(diffe
 >>> swaps(methods)
 ['03_baseline is ahead of 04_react by ex, ex_set and behind by ex_superset.']
 
-Every pair of methods is tested by EX, by its strictest and its most lenient convention, and by TS, since an effect
-whose sign hangs on the convention is none. Holm's correction is over all pairs of a score. Two methods are told apart
-where the corrected test is significant and the interval leaves out zero. `intervals` does the arithmetic.
+Every pair of methods is tested by EX, with the gold's columns exactly (ex_strict) and with more of them allowed
+(ex_superset), and by TS, since an effect whose sign hangs on the convention is none. Holm's correction is over all
+pairs of a score. Two methods are told apart where the corrected test is significant and the interval leaves out zero.
+`intervals` does the arithmetic.
 """
 
 from collections.abc import Sequence

@@ -186,8 +186,7 @@ def estimate(shape: Shape, params: Qlora, device: Device, *, tokens: Tokens, row
     activations = ALLOCATOR[device.kind] * kept / GB + logits / GB
     adapter = LORA_STATE * trainable / GB
     loading = max(weights, BYTES[dtype] * (shape.linear + shape.embedded) / GB) if device.kind == "cpu" else weights
-    step = params.gradient_accumulation_steps * _pass_seconds(shape, params, device, dtype, length, trainable,
-                                                              size * tokens.completion)
+    step = params.gradient_accumulation_steps * _pass_seconds(shape, params, device, dtype, length)
     packs = math.ceil(rows / size)
     steps = params.max_steps if params.max_steps > 0 else math.ceil(
         params.num_train_epochs * packs / params.gradient_accumulation_steps)
@@ -262,17 +261,13 @@ def _kept(shape: Shape, params: Qlora, width: int) -> float:
     return layer + shape.layers * width * shape.hidden if params.gradient_checkpointing else shape.layers * layer
 
 
-def _pass_seconds(shape: Shape, params: Qlora, device: Device, dtype: str, length: int, trainable: int,
-                  labels: int) -> float:
-    """Return the seconds of one forward and backward pass over a pack of `length` tokens, `labels` of them learned."""
+def _pass_seconds(shape: Shape, params: Qlora, device: Device, dtype: str, length: int) -> float:
+    """Return the seconds of one forward and backward pass over a pack of `length` tokens."""
     again = 1.5 if params.gradient_checkpointing else 1.0  # forward, backward, and forward once more
-    products = length * (again * 4 * shape.linear + 6 * trainable) + 6 * labels * shape.hidden * shape.vocabulary
-    seconds = products / (EFFICIENCY[device.kind] * device.tflops.get(dtype, device.tflops[device.dtype]) * 1e12)
-    if device.kind == "cpu":  # attention is in the seconds an element
-        worn = sum(sum(shape.modules[name]) for name in params.target_modules if name in shape.modules)
-        elements = (1 + again) / 2 * length * shape.layers * (_elements(shape) + worn) + labels * shape.vocabulary
-        elements += (1 + again) * shape.linear if params.load_in_4bit else 0  # dequantised in each direction
-        seconds += elements * SECONDS_AN_ELEMENT / device.cores
+    operations = again * length * 4 * shape.linear  # attention and adapters are in the seconds an element
+    seconds = operations / (EFFICIENCY[device.kind] * device.tflops.get(dtype, device.tflops[device.dtype]) * 1e12)
+    if device.kind == "cpu":
+        seconds += (1 + again) / 2 * length * shape.layers * _elements(shape) * SECONDS_AN_ELEMENT / device.cores
     return seconds
 
 

@@ -217,8 +217,11 @@ def surrogate_keys(schema: Schema) -> dict[tuple[str, str], str]:
 
 
 def asked_for(name: str, table: Table, tree: exp.Expression, question: str) -> bool:
-    """Tell whether a question asks for a key of a table: in words, or by asking for a thing that has no name."""
-    if wording.asks_for_key(question, name, counting=any(tree.find_all(exp.Count))):
+    """Tell whether a question asks for a key of a table: in words, its own or those of the key that it refers to, or
+    by asking for a thing that has no name.
+    """
+    counting = any(tree.find_all(exp.Count))
+    if any(wording.asks_for_key(question, key, counting=counting) for key in (name, *table.primary_key)):
         return True
     named = any({"name", "title"} & set(wording.words(column.name)) for column in table.columns)
     things = {table.name.lower()[:5], wording.words(name)[0][:5]}
