@@ -133,7 +133,7 @@ def test_the_few_shot_notebook_answers_with_an_adapter_as_05_did(executed):
     tuned, plain, qlora = (
         [json.loads(line) for line in (executed / "suite" / name / "predictions.jsonl").read_text().splitlines()]
         for name in ("03_baseline/tuned", "03_baseline/plain", "05_qlora"))
-    said = [[(row["id"], row["completion"]) for row in rows] for rows in (tuned, plain, qlora)]
+    said = [[(row["example_id"], row["completion"]) for row in rows] for rows in (tuned, plain, qlora)]
     assert said[0] == said[2] != said[1]
 
 
