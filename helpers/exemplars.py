@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from helpers.prompts import Context  # which shows what is chosen here
 
 NEIGHBOURS = 10  # training questions that agree on a preliminary skeleton
+GRADES = ("easy", "medium", "hard", "extra")
 ALIKE = 0.85  # similarity from which a skeleton counts as like another, by DAIL-SQL's own setting
 
 
@@ -60,7 +61,7 @@ def choose(pool: Sequence[Example], examples: Sequence[Example], database: Datab
     alike = _similarities(pool, examples, database)
     if policy == "fixed":
         refused[:] = refused.any(axis=0)
-        orders = [_fixed(pool, refused.any(axis=0), k, seed)] * len(examples)
+        orders = [_fixed(pool, examples, k, seed, same_template)] * len(examples)
     elif policy == "random":
         orders = [_random(pool, no, k, f"{seed}/{e.nlq}") for e, no in zip(examples, refused, strict=True)]
     elif policy == "similar":
@@ -81,7 +82,7 @@ def fixed(pool: Sequence[Example], *, k: int, seed: int, answered: Iterable[Exam
     None shares its template, unless `same_template`, or its words with the questions to be `answered`. Raises
     DatasetError if the pool holds fewer than k that qualify.
     """
-    return tuple(pool[i] for i in _fixed(pool, _refused(pool, list(answered), same_template).any(axis=0), k, seed))
+    return tuple(pool[i] for i in _fixed(pool, list(answered), k, seed, same_template))
 
 
 def contexts(context: "Context", choices: Iterable[Choice]) -> list["Context"]:
@@ -106,13 +107,18 @@ def audit(run: Run, choices: Iterable[Choice]) -> list[dict]:
     return rows
 
 
-def _refused(pool: Sequence[Example], examples: Sequence[Example], same_template: bool) -> np.ndarray:
-    """Tell for every example, (examples, pool), which of the pool it may not be shown."""
+def _near(pool: Sequence[Example], examples: Sequence[Example]) -> np.ndarray:
+    """Tell for every example, (examples, pool), which of the pool asks nearly the same."""
     if not examples:
         return np.zeros((0, len(pool)), dtype=bool)
     texts = [[" ".join(e.nlq.casefold().split()) for e in part] for part in (examples, pool)]
-    near = process.cdist(*texts, scorer=fuzz.ratio, score_cutoff=RATIO, dtype=np.uint8) > 0
-    if same_template:
+    return process.cdist(*texts, scorer=fuzz.ratio, score_cutoff=RATIO, dtype=np.uint8) > 0
+
+
+def _refused(pool: Sequence[Example], examples: Sequence[Example], same_template: bool) -> np.ndarray:
+    """Tell for every example, (examples, pool), which of the pool it may not be shown."""
+    near = _near(pool, examples)
+    if same_template or not examples:
         return near
     templates = [sql.template(e.sql) for e in pool]
     golds = map(_templates, examples)
@@ -128,23 +134,25 @@ def _similarities(pool: Sequence[Example], examples: Sequence[Example], database
     return similarity.questions(*([masking.mask(e.nlq, known) for e in part] for part in (examples, pool)))
 
 
-def _fixed(pool: Sequence[Example], refused: np.ndarray, k: int, seed: int) -> list[int]:
-    order = [i for i in range(len(pool)) if not refused[i]]
+def _fixed(pool: Sequence[Example], examples: Sequence[Example], k: int, seed: int, same_template: bool) -> list[int]:
+    """Take from the difficulties in turn what no example refuses; a statement is parsed once it is a candidate."""
+    near = _near(pool, examples).any(axis=0)
+    order = [i for i in range(len(pool)) if not near[i]]
     random.Random(seed).shuffle(order)
-    first_of_template = {sql.template(pool[i].sql): i for i in reversed(order)}
-    return _mixed(pool, _enough(first_of_template, k))[:k]
-
-
-def _mixed(pool: Sequence[Example], order: list[int]) -> list[int]:
-    """Deal the candidates by difficulty in turn, so that any first few of them are of mixed difficulty."""
-    grades = ("easy", "medium", "hard", "extra")
-    rank: dict[str, int] = defaultdict(int)
-    keys = {}
-    for i in order:
-        difficulty = pool[i].difficulty
-        keys[i] = (rank[difficulty], grades.index(difficulty) if difficulty in grades else len(grades))
-        rank[difficulty] += 1
-    return sorted(order, key=keys.__getitem__)
+    seen = set() if same_template else set().union(*map(_templates, examples))
+    grades = [*GRADES, *sorted({e.difficulty for e in pool}.difference(GRADES))]
+    queues = [iter([i for i in order if pool[i].difficulty == grade]) for grade in grades]
+    chosen: dict[str, int] = {}
+    while queues and len(chosen) < k:
+        queue = queues.pop(0)
+        for i in queue:
+            template = sql.template(pool[i].sql)
+            if template not in seen:
+                seen.add(template)
+                chosen[template] = i
+                queues.append(queue)
+                break
+    return _enough(chosen, k)
 
 
 def _random(pool: Sequence[Example], refused: np.ndarray, k: int, seed: str) -> list[int]:
