@@ -66,7 +66,8 @@ def columns_said(pieces: Iterable[Piece], rng: random.Random) -> str:
 
 def listed(pieces: Iterable[Piece]) -> str:
     """Write pieces as a list of columns; what is computed gets a name."""
-    return ", ".join(f"{piece.sql} AS {piece.name}" if piece.name else piece.sql for piece in pieces)
+    columns = (column for piece in pieces for column in piece.columns)
+    return ", ".join(f"{sql} AS {name}" if name else sql for sql, name in columns)
 
 
 def rows_said(fact: Fact, where: Sequence[Piece], rng: random.Random) -> dict[str, str]:

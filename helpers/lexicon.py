@@ -44,13 +44,16 @@ class Piece:
         return {slots.base(name) for name in slots.names(self.sql)}
 
     @property
-    def name(self) -> str:
-        """A name for what is computed, out of the words for it; empty for plain columns."""
-        if re.fullmatch(r"[\w.]+(, [\w.]+)*|.*\), .*", self.sql):
-            return ""
+    def columns(self) -> list[tuple[str, str]]:
+        """Its columns, each with a name if it is computed: ("YEAR(o.orderDate)", "yearNumber"), ("o.status", "")."""
+        calls = re.split(r"(?<=\)), ", self.sql)
+        if len(calls) > 1:
+            return [(call, f"{call.partition('(')[0].lower()}Number") for call in calls]
+        if re.fullmatch(r"[\w.]+(, [\w.]+)*", self.sql):
+            return [(self.sql, "")]
         words = re.sub(r"\(.*?\)|'s", "", re.sub(r"\[([^|\]]*)[^\]]*\]", r"\1", self.said))
         first, *others = words.split()[:4]
-        return first.lower() + "".join(word.capitalize() for word in others)
+        return [(self.sql, first.lower() + "".join(word.capitalize() for word in others))]
 
     @property
     def column(self) -> str:

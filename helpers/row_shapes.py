@@ -37,7 +37,8 @@ def rows(fact: Fact, rng: random.Random) -> Question:
         columns_said = enumerate_words(list(named.values()), rng)
         return ingredients.rows_said(fact, where, rng) | {"columns": columns_said, "order": order}
 
-    return "name" if columns == list(fact.label) else "list", gold, words
+    part_of_key = fact.key.startswith(f"{fact.label[0].sql}, ")  # which names no row, so nobody means it unsaid
+    return "name" if columns == list(fact.label) and not part_of_key else "list", gold, words
 
 
 def lookup(fact: Fact, rng: random.Random) -> Question | None:

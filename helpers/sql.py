@@ -81,7 +81,7 @@ def template(sql: str) -> str:
     tree = _without_aliases(tree.copy())
     for literal in list(tree.find_all(exp.Literal)):
         literal.replace(exp.Var(this="_"))
-    return tree.sql(dialect="mysql", comments=False, normalize=True, normalize_functions="upper")
+    return tree.sql(dialect="mysql", comments=False, normalize=True, normalize_functions="upper", copy=False)
 
 
 def skeleton(sql: str) -> str:

@@ -46,7 +46,8 @@ FURTHEST = 5
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 _SENTENCE = re.compile(r"(?<=[?.] )[a-z](?=[a-z])")
 # No misspelling in words that name keys, order or distinctness: what is asked for must stay beyond doubt.
-_WORD = re.compile(r"(?<![\w{'’.-])(?!number|code|order|sort|alphab|rank|distinct|differ|repeat|duplic|count|check)"
+_WORD = re.compile(r"(?<![\w{'’.-])"
+                   r"(?!number|code|order|sort|alphab|rank|distinct|differ|repeat|duplic|count|check|payment)"
                    r"[a-z]{5,}(?![\w}'’.-])")
 
 

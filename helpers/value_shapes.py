@@ -145,12 +145,9 @@ def period(fact: Fact, rng: random.Random) -> Question | None:
         return None
     by, measure, running = rng.choice(times), ingredients.measure(fact, rng), rng.random() < 0.5
     where = [piece for piece in ingredients.conditions(fact, rng, (0, 0, 1)) if "Date" not in piece.sql]
-    parts = by.sql.split(", ")
-    names = [part.split("(")[0].lower() + "Number" for part in parts]
-    columns = ", ".join(f"{part} AS {name}" for part, name in zip(parts, names, strict=True))
-    inner = fact.select(f"{columns}, {ingredients.named(measure)}", [by, measure.piece], where=where,
+    inner = fact.select(f"{ingredients.listed([by])}, {ingredients.named(measure)}", [by, measure.piece], where=where,
                         tail=f"GROUP BY {by.sql}")
-    order, name = ", ".join(names), measure.name
+    order, name = ", ".join(name for _, name in by.columns), measure.name
     more = (f"SUM({name}) OVER (ORDER BY {order}) AS runningTotal" if running
             else f"{name} - LAG({name}) OVER (ORDER BY {order}) AS valueChange")
     gold = f"WITH periods AS ({inner}) SELECT {order}, {name}, {more} FROM periods"

@@ -14,9 +14,6 @@ from helpers.dataset import FOLDER, Example
 from helpers.slots import TemplateError
 
 SEED, N, LEXICON = 7, 8800, FOLDER / "lexicon.yaml"
-# Composed rankings by two classes do not name them, and composed line items are shown by an order number nobody asked
-# for; in s2751 the typing error hides the payments. The results in docs/results come from these pairs, as they are.
-BREACHES = {"s0206", "s0657", "s2751", "s2791", "s4326", "s4518", "s4726", "s4871", "s4881", "s7459", "s7736", "s8592"}
 POINTS = 0.04  # how far a rate of the training pairs may lie from the profile
 
 
@@ -111,8 +108,7 @@ def test_every_template_runs_and_keeps_the_house_style(pool, filled, sample):
 
 
 def test_the_training_pairs_keep_the_house_style(train, sample):
-    found = {v.item for v in house_style.lint(train, sample.schema) if v.level == "error"}
-    assert found == BREACHES
+    assert not [v for v in house_style.lint(train, sample.schema) if v.level == "error"]
 
 
 def test_golds_run_and_say_something(train, sample, made):
