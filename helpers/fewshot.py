@@ -127,7 +127,8 @@ def _generate(task: _Task, conversations: Sequence[Conversation], *, n: int, on_
     if task.way.decoding == "grammar":
         from helpers import grammar
 
-        constraint = grammar.constraint(task.model, task.database.schema, prefill=task.run.params.prefill)
+        constraint = grammar.constraint(task.model, task.database.schema, prefill=task.run.params.prefill,
+                                        linking=task.run.params.linking)
     models.generate(
         task.model,
         conversations,

@@ -14,6 +14,8 @@ one costs about 50 ms):
 - GROUP BY, HAVING, ORDER BY: these, and the names made by AS.
 - A select list, which comes before its tables: any column of the schema, after any alias of up to four letters; after
   a table's name, that table's. With a CTE before it, also the names made by AS.
+- With `linking` a comment names the tables first, and then FROM and JOIN may read no others, nor by other aliases, and
+  a select list has their columns only: an unknown column can hardly be written any more.
 - Before `FROM (`, whose derived table is still to be written: any name, but only where one column is summarised, as in
   AVG(v.total) or ROUND(AVG(total), 2). With any name anywhere, an untuned model invents columns and nests without end.
 
@@ -51,16 +53,21 @@ SCALAR = guard_words.CONTROL + guard_words.NUMERIC + guard_words.DATE_AND_TIME +
 
 _STRING = re.compile(r"""'(?:[^']|'')*'?|"[^"]*"?""")
 _WORD = re.compile(r"`[^`]*`|\w+|[(),.]")
+_COMMENT = re.compile(r"\A\s*/\*(.*?)\*/", re.DOTALL)
 _NAMES_FOLLOW = re.compile(r"\b(?:SELECT|ON|WHERE|BY|HAVING)\s*\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Names:
-    """What a statement has named so far: sources as (name, table), "" for a CTE or derived table; results of AS."""
+    """What a statement has named so far: sources as (name, table), "" for a CTE or derived table; results of AS.
+
+    What the comment before it has named is `linked`, as (name, table) too.
+    """
 
     sources: frozenset[tuple[str, str]] = frozenset()
     made: frozenset[str] = frozenset()
     ctes: frozenset[str] = frozenset()
+    linked: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(eq=False)
@@ -119,6 +126,7 @@ class Grammar:
     schema: Schema
     vocabulary: Any
     stop_ids: frozenset[int]
+    linking: bool = False
     compiled: dict[Names, Any] = field(default_factory=dict)
 
     def parser(self, names: Names):
@@ -128,7 +136,7 @@ class Grammar:
         if names not in self.compiled:
             if len(self.compiled) >= KEPT:
                 del self.compiled[next(iter(self.compiled))]
-            text = llguidance.LLMatcher.grammar_from_lark(lark(self.schema, names))
+            text = llguidance.LLMatcher.grammar_from_lark(lark(self.schema, names, linking=self.linking))
             made = llguidance.LLMatcher(self.vocabulary, text, log_level=0)
             if made.is_error():
                 raise ModelError(f"The schema's names make no grammar ({made.get_error()}): use decoding: free.")
@@ -136,8 +144,10 @@ class Grammar:
         return self.compiled[names].deep_copy()
 
 
-def constraint(model: Model, schema: Schema, *, prefill: str = "") -> Callable[[], Matcher]:
+def constraint(model: Model, schema: Schema, *, prefill: str = "", linking: bool = False) -> Callable[[], Matcher]:
     """Return what `models.generate` takes as its `constraint`; `prefill` is what the answers begin with.
+
+    With `linking` they begin with the comment that names their tables, see `prompts.Context`.
 
     Raises ModelError for a model that is not run by transformers or has no fast tokenizer, and for a prefill with
     which no statement begins.
@@ -145,7 +155,7 @@ def constraint(model: Model, schema: Schema, *, prefill: str = "") -> Callable[[
     if not getattr(model.tokenizer, "is_fast", False):
         raise ModelError(f"{model.id} cannot be held to a grammar: use transformers and a fast tokenizer.")
     vocabulary = _vocabulary(model.tokenizer)
-    grammar = Grammar(schema, vocabulary, model.stop_ids)
+    grammar = Grammar(schema, vocabulary, model.stop_ids, linking)
     begun = vocabulary.tokenize_str(prefill)
     Matcher(grammar, begun)
     return lambda: Matcher(grammar, begun)
@@ -161,6 +171,8 @@ def _vocabulary(tokenizer):
 
 def names(text: str, schema: Schema) -> Names:
     """Read what a statement, or its beginning, has named: tables and their aliases, CTEs, results of AS."""
+    comment = _COMMENT.match(text)
+    text = text[comment.end() :] if comment else text
     words = [word.strip("`") for word in _WORD.findall(_STRING.sub(" ", text))] + ["", ""]
     sources, made, ctes, opened = set(), set(), set(), []
     for at, word in enumerate(words[:-2]):
@@ -177,7 +189,9 @@ def names(text: str, schema: Schema) -> Names:
             made.add(word)
         elif before in ("FROM", "JOIN") and (word in schema.names or word in ctes):
             sources.add((_alias(words, at) or word, "" if word in ctes else word))
-    return Names(frozenset(sources), frozenset(made - {alias for alias, _ in sources}), frozenset(ctes))
+    linked = [link.split() for link in comment.group(1).split(",")] if comment else []
+    return Names(frozenset(sources), frozenset(made - {alias for alias, _ in sources}), frozenset(ctes),
+                 frozenset((link[-1], link[0]) for link in linked if link))
 
 
 def _alias(words: list[str], at: int) -> str:
@@ -186,25 +200,33 @@ def _alias(words: list[str], at: int) -> str:
     return word if re.fullmatch(r"\w+", word) and word.lower() not in RESERVED else ""
 
 
-def lark(schema: Schema, names: Names = Names()) -> str:
-    """Write the grammar of a schema for a statement that has made these names."""
+def lark(schema: Schema, names: Names = Names(), *, linking: bool = False) -> str:
+    """Write the grammar of a schema for a statement that has made these names, and with `linking` its comment."""
     columns = {column.name for table in schema.tables for column in table.columns}
     of = {table.name: {column.name for column in table.columns} for table in schema.tables}
     given = columns | names.made  # of a CTE or derived table: nothing more is known
     in_row = set().union(*(of.get(table, given) for _, table in names.sources)) or columns
-    in_list = given if names.ctes else columns
+    linked = set().union(*(of.get(table, ()) for _, table in names.linked))
+    in_list = given if names.ctes else linked or columns
     sources = [_qualified(name, of.get(table, given)) for name, table in sorted(names.sources)]
-    tables = [_qualified(name, of.get(name, given)) for name in sorted(of.keys() | names.ctes)]
+    links = sorted(names.linked) or [(table, table) for table in sorted(of)]
+    tables = [_qualified(name, of.get(table, given)) for name, table in [*links, *((c, c) for c in sorted(names.ctes))]]
+    readable = names.ctes if names.linked else of.keys() | names.ctes
+    any_alias = "" if names.linked and not names.ctes else rf"| SHORT /\.({_names(in_list)})/"
     head, once, tail = _sections()
     return Template(head + once + tail).substitute(
+        begin="LINK_OPEN link (COMMA link)* LINK_CLOSE" if linking else "",
         units=_any(UNITS),
         functions=_any(set(SCALAR.split()) - SPECIAL),
         aggregates=_any(set(guard_words.AGGREGATE.split()) - SPECIAL),
         rankings=_any(guard_words.WINDOW.split()),
         reserved=_any(RESERVED),
         tables=_names(of.keys() | names.ctes),
+        source=" | ".join(["LINKED"] * bool(names.linked) + ["TABLE AS_ALIAS?"] * bool(readable)),
+        readable=_names(readable or of),
+        linked="|".join(_read(name, table) for name, table in links),
         columns=_names(columns),
-        given=_names(in_list),
+        any_alias=any_alias,
         listed="|".join([_names(in_list), *tables]),
         row="|".join([_names(in_row), *sources]),
         tail="|".join([_names(in_row | names.made), *sources]),
@@ -221,6 +243,11 @@ def _sections() -> tuple[str, str, str]:
 
 def _qualified(name: str, columns: Iterable[str]) -> str:
     return rf"{_names([name])}\.({_names(columns)})"
+
+
+def _read(name: str, table: str) -> str:
+    """Return a regular expression for a table as FROM reads it under its own name or an alias."""
+    return _names([table]) if name == table else rf"{_names([table])}[ \t\n]+((?i-u:AS)[ \t\n]+)?{name}"
 
 
 def _names(names: Iterable[str]) -> str:

@@ -73,7 +73,7 @@ def tune(p: Qlora) -> None:
         context = prompts.Context(
             prompts.describe(db.with_samples(p.sample_values), prompts.blurbs(dataset.FOLDER),
                              schema_format=p.schema_format),
-            prompts.fixed(pool, k=p.k, seed=p.seed, answered=examples))
+            prompts.fixed(pool, k=p.k, seed=p.seed, answered=examples), linking=p.linking)
         if first:
             run.depends(questions=curated / f"{p.split}.jsonl", train=curated / "train.jsonl", schema=db.schema.hash,
                         prompts=prompts.fingerprint(context))

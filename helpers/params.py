@@ -92,6 +92,7 @@ class Prompted(Model):
 class Baseline(Prompted):
     """03: few-shot prompting."""
 
+    linking: bool = Field(False, description="replies name their tables in a comment before the statement")
     exemplar_policy: Literal["fixed", "random", "similar"] = Field("fixed", description="how exemplars are chosen")
     same_template: bool = Field(False, description="let exemplars share their question's SQL template")
     n: Positive = Field(1, le=64, description="answers sampled a question; the majority of their results wins")
@@ -122,6 +123,7 @@ class React(Prompted):
 class Qlora(Prompted):
     """05: train an adapter and answer with it."""
 
+    linking: bool = Field(False, description="replies name their tables in a comment before the statement")
     train_limit: Count = Field(0, description="train on the first so many examples; 0 = all")
     train_k: list[Count] = Field([0, 3], min_length=1, description="numbers of exemplars in training prompts, mixed")
     lora_r: Positive = Field(16, le=512, description="rank of the adapter")
@@ -173,6 +175,7 @@ class Evaluate(Source):
 class Playground(Prompted):
     """07: ask."""
 
+    linking: bool = Field(False, description="replies name their tables in a comment before the statement")
     endpoint: str = Field("", description="OpenAI-compatible server offered as a predictor, openai:URL#NAME")
 
 

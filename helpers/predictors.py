@@ -8,7 +8,8 @@
 `report(text)` is called with what has been written so far, and may raise to stop: between two tokens, or while a
 server is waited for. One model is in memory: predictors over the same base share its weights, an adapter is put on
 and off, and each keeps the prefix of its own prompt from question to question. A predictor over another base lets go
-of the one before it. An adapter is asked as it was trained: with its run's number of exemplars and schema format.
+of the one before it. An adapter is asked as it was trained: with its run's number of exemplars, schema format
+and linking.
 """
 
 import contextlib
@@ -183,7 +184,7 @@ def _react(bench: Bench, name: str, model_id: str, context: Context, database: D
     def predict(question: str, report: Report) -> Prediction:
         with using(bench, name, model_id, "") as model:
             report("")
-            return act(model, replace(context, rules=react.RULES), database, question, report, p=p)
+            return act(model, replace(context, rules=react.RULES, linking=False), database, question, report, p=p)
 
     return predict
 
@@ -192,7 +193,8 @@ def _adapted(bench: Bench, p, context: Context, database: Database, folder: Path
     """Ask an adapter with the prompt of the run that trained it, as far as this run has what that takes."""
     kept = {name: trained[name] for name in ("schema_format", "sample_values", "prefill") if name in trained}
     as_trained = p.model_copy(update=kept)
-    context = replace(context, exemplars=context.exemplars[: trained.get("k", p.k)])
+    context = replace(context, exemplars=context.exemplars[: trained.get("k", p.k)],
+                      linking=trained.get("linking", p.linking))
     if (as_trained.schema_format, as_trained.sample_values) != (p.schema_format, p.sample_values):
         schema = database.with_samples(as_trained.sample_values)
         blurbs = prompts.blurbs(dataset.FOLDER)

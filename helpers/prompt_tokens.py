@@ -55,9 +55,9 @@ def _spans(text: str, context: Context, contents: list[str]) -> Iterator[tuple[i
     yield 0, 0, "chat template"
     start = text.find(system)
     if start >= 0:
-        yield start, start + len(context.rules), "rule"
-        position = start + len(context.rules)
-        for line in system[len(context.rules) :].splitlines(keepends=True):
+        yield start, start + len(context.instructions), "rule"
+        position = start + len(context.instructions)
+        for line in system[len(context.instructions) :].splitlines(keepends=True):
             yield position, position + len(line), "blurbs" if line.startswith("-- ") else "schema"
             position += len(line)
     for content in exemplars:

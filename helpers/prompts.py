@@ -17,28 +17,43 @@ from pathlib import Path
 
 import yaml
 
+from helpers import sql
 from helpers.dataset import Example
 from helpers.exemplars import fixed
 from helpers.schema import Column, Schema, Table
 
-__all__ = ["RULE", "Context", "Conversation", "answer", "blurbs", "conversation", "describe", "fingerprint", "fixed"]
+__all__ = [
+    "LINKING", "RULE", "Context", "Conversation", "answer", "blurbs", "conversation", "describe", "fingerprint",
+    "fixed",
+]
 
 RULE = (
     "You answer questions about a MySQL 8 database by writing SQL. Reply with one SELECT statement that returns "
     "exactly what is asked, in the order asked: no extra columns, no sorting and no limit unless the question "
     "implies it. Write nothing else."
 )
+LINKING = "One exception: begin with a comment that names the tables you read, such as /* orders o, customers c */."
 
 Conversation = list[dict[str, str]]
 
 
 @dataclass(frozen=True)
 class Context:
-    """What every prompt of a run begins with: the schema's description, exemplars, and a method's own rules."""
+    """What every prompt of a run begins with: the schema's description, exemplars, and a method's own rules.
+
+    With `linking` a reply names its tables before its statement, which a small model then writes knowing them: schema
+    linking, by one model in one reply (DTS-SQL, Pourreza and Rafiei 2024, arXiv:2402.01117, takes two of each).
+    """
 
     description: str
     exemplars: tuple[Example, ...] = ()
     rules: str = RULE
+    linking: bool = False
+
+    @property
+    def instructions(self) -> str:
+        """Return the rules, and the one that linking adds."""
+        return f"{self.rules} {LINKING}" if self.linking else self.rules
 
 
 def conversation(context: Context, question: str, replies: Mapping[str, str] | None = None) -> Conversation:
@@ -46,16 +61,20 @@ def conversation(context: Context, question: str, replies: Mapping[str, str] | N
 
     An exemplar's reply is its gold, or what `replies` holds for its id.
     """
-    messages = [{"role": "system", "content": f"{context.rules}\n\n{context.description}"}]
+    messages = [{"role": "system", "content": f"{context.instructions}\n\n{context.description}"}]
     for exemplar in context.exemplars:
-        reply = replies[exemplar.id] if replies else answer(exemplar)
+        reply = replies[exemplar.id] if replies else answer(exemplar, linking=context.linking)
         messages += [{"role": "user", "content": exemplar.nlq}, {"role": "assistant", "content": reply}]
     return [*messages, {"role": "user", "content": question}]
 
 
-def answer(example: Example) -> str:
-    """Return the reply a model should give: the gold and its semicolon, at which generation stops."""
-    return example.sql.rstrip().rstrip(";") + ";"
+def answer(example: Example, *, linking: bool = False) -> str:
+    """Return the reply a model should give: the gold and its semicolon, at which generation stops.
+
+    With `linking` a comment before it names its tables: `/* orders o, customers c */ SELECT …;`.
+    """
+    statement = example.sql.rstrip().rstrip(";") + ";"
+    return f"/* {', '.join(sql.sources(statement))} */ {statement}" if linking else statement
 
 
 def describe(schema: Schema, blurbs: Mapping[str, str] | None = None, *, schema_format: str = "ddl") -> str:

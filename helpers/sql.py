@@ -68,6 +68,16 @@ def tables(sql: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(named))
 
 
+def sources(sql: str) -> tuple[str, ...]:
+    """Name the tables as FROM and JOIN do, with their aliases ("orders o"), in the statement's order; CTEs left out."""
+    tree = parse(sql)
+    if tree is None:
+        return ()
+    defined = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
+    read = [node for node in tree.dfs() if isinstance(node, exp.Table) and node.name.lower() not in defined]
+    return tuple(dict.fromkeys(f"{table.name} {table.alias}".rstrip() for table in read))
+
+
 @lru_cache(maxsize=20_000)
 def template(sql: str) -> str:
     """Mask the literals and fold the aliases: two items of one template differ in their values only.

@@ -136,7 +136,7 @@ def _refuse_row(row: Row, model: models.Model, end: int, max_length: int) -> Non
 
 def _row(example: Example, context: prompts.Context, number: int, model: models.Model, end: int) -> Row:
     prompt = models.encode(model, prompts.conversation(context, example.nlq))
-    reply = models.encode_text(model, prompts.answer(example))
+    reply = models.encode_text(model, prompts.answer(example, linking=context.linking))
     return Row(example.id, example.nlq, tuple(prompt), (*reply, end), number)
 
 

@@ -67,6 +67,7 @@ sample_values: int = 0  # @param {type:"integer"}
 prefill: str = ""  # @param {type:"string"}
 max_new_tokens: int = 160  # @param {type:"integer"}
 batch_size: int = 32  # @param {type:"integer"}
+linking: bool = False  # @param {type:"boolean"}
 exemplar_policy: str = "fixed"  # @param ["fixed", "random", "similar"]
 same_template: bool = False  # @param {type:"boolean"}
 n: int = 1  # @param {type:"integer"}
@@ -118,7 +119,7 @@ tables.records(exemplars.audit(run, choices)[:5])
 schema = prompts.describe(
     db.with_samples(p.sample_values), prompts.blurbs(dataset.FOLDER), schema_format=p.schema_format
 )
-contexts = exemplars.contexts(prompts.Context(schema), choices)
+contexts = exemplars.contexts(prompts.Context(schema, linking=p.linking), choices)
 run.depends(prompts=prompts.fingerprint(*contexts))
 tables.conversation(prompts.conversation(contexts[0], examples[0].nlq))
 

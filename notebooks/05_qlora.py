@@ -67,6 +67,7 @@ sample_values: int = 0  # @param {type:"integer"}
 prefill: str = ""  # @param {type:"string"}
 max_new_tokens: int = 160  # @param {type:"integer"}
 batch_size: int = 32  # @param {type:"integer"}
+linking: bool = False  # @param {type:"boolean"}
 train_limit: int = 0  # @param {type:"integer"}
 train_k: list[int] = [0, 3]  # @param {type:"raw"}
 lora_r: int = 16  # @param {type:"integer"}
@@ -139,7 +140,7 @@ pool = dataset.load(curated / "train.jsonl")
 exemplars = prompts.fixed(pool, k=p.k, seed=p.seed, answered=examples)
 shown = db.with_samples(p.sample_values)
 description = prompts.describe(shown, prompts.blurbs(dataset.FOLDER), schema_format=p.schema_format)
-context = prompts.Context(description, exemplars)
+context = prompts.Context(description, exemplars, linking=p.linking)
 run.depends(prompts=prompts.fingerprint(context))
 tables.conversation(prompts.conversation(context, examples[0].nlq))
 

@@ -67,6 +67,7 @@ sample_values: int = 0  # @param {type:"integer"}
 prefill: str = ""  # @param {type:"string"}
 max_new_tokens: int = 160  # @param {type:"integer"}
 batch_size: int = 32  # @param {type:"integer"}
+linking: bool = False  # @param {type:"boolean"}
 endpoint: str = ""  # @param {type:"string"}
 
 # %%
@@ -99,6 +100,7 @@ pool, examples = predictors.questions(p, db)
 context = prompts.Context(
     prompts.describe(db.with_samples(p.sample_values), prompts.blurbs(dataset.FOLDER), schema_format=p.schema_format),
     prompts.fixed(pool, k=min(p.k, len(pool)), seed=p.seed, answered=examples),
+    linking=p.linking,
 )
 answering = predictors.offered(p, context, db)
 list(answering)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from helpers import bundled, grammar, guard, models, schema
+from helpers import bundled, dataset, grammar, guard, models, prompts, schema
 from helpers.models import ModelError
 from tests import tiny_model
 from tests.conftest import require
@@ -54,6 +54,29 @@ def test_every_gold_can_be_written(split, step, model, matcher):
     golds = [sql + ";" for row in rows for sql in (row["sql"], *row.get("alternatives", ()))]
     stuck = [written for sql in golds for written, whole in [write(model, matcher(), sql)] if not whole]
     assert golds and not stuck
+
+
+def test_every_linked_gold_can_be_written(model):
+    linked = grammar.constraint(model, SCHEMA, linking=True)
+    golds = [prompts.answer(e, linking=True) for name in ("test", "dev") for e in dataset.load(DATA / f"{name}.jsonl")]
+    assert golds and not [written for gold in golds for written, whole in [write(model, linked(), gold)] if not whole]
+
+
+@pytest.mark.parametrize(("text", "allowed"), [
+    ("SELECT city FROM offices;", ""),
+    ("/* nothing */ SELECT 1;", "/*"),
+    ("/* offices */ SELECT city FROM offices;", None),
+    ("/* offices */ SELECT phone FROM employees;", "/* offices */ SELECT phone FROM"),
+    ("/* offices */ SELECT email FROM employees;", "/* offices */ SELECT"),
+    ("/* offices o */ SELECT o.city FROM offices AS o;", None),
+    ("/* offices o */ SELECT c.city FROM offices o;", "/* offices o */ SELECT c."),
+    ("/* offices o */ SELECT o.city FROM offices x;", "/* offices o */ SELECT o.city FROM offices"),
+    ("/* employees e, employees m */ SELECT m.email FROM employees e JOIN employees m ON m.reportsTo = e.email;", None),
+    ("/* orders */ WITH a AS (SELECT status FROM orders) SELECT a.status FROM a;", None),
+])
+def test_a_comment_binds_the_tables_and_their_columns(text, allowed, model):
+    written, whole = write(model, grammar.constraint(model, SCHEMA, linking=True)(), text)
+    assert whole == (allowed is None) and (whole or written.rstrip() == allowed)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["sql"][:50])

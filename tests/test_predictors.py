@@ -28,7 +28,7 @@ def out(tmp_path_factory, base):
     """A suite folder with two finished runs of 05_qlora, of different weights, and one that failed."""
     folder = tmp_path_factory.mktemp("suite")
     for seed, variant in enumerate(("r=2", "r=4", "broken")):
-        p = params.Qlora(out=str(folder), variant=variant, model_id=str(base), k=seed)
+        p = params.Qlora(out=str(folder), variant=variant, model_id=str(base), k=seed, linking=variant == "r=4")
         run = runs.start(p)
         adapter(base, run.folder / "adapter", seed)
         run.fail("broken") if variant == "broken" else run.finish()
@@ -129,6 +129,7 @@ def test_an_adapter_is_asked_as_it_was_trained(sample, out, base, monkeypatch):
     for name in ("few-shot", "adapter 05_qlora/r=2", "adapter 05_qlora/r=4"):
         found[name]("How many orders?", lambda text: None)
     assert [len(each.exemplars) for each in asked] == [2, 0, 1]
+    assert [each.linking for each in asked] == [False, False, True]
     assert asked[0].description == "tables" and "CREATE TABLE" in asked[1].description  # it was trained on DDL
 
 

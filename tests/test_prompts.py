@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from helpers import bundled, finetune, models, prompt_tokens, prompts, sample
+from helpers import bundled, finetune, models, prompt_tokens, prompts, sample, sql
 from helpers.dataset import Example
 from helpers.schema import from_ddl
 from tests.conftest import require
@@ -40,6 +40,15 @@ def test_every_table_has_a_blurb():
     assert set(prompts.blurbs(dataset.FOLDER)) == set(sample.schema().names)
 
 
+def test_a_linked_reply_names_its_tables_before_its_statement():
+    joined = Example("p9", "Who paid?", "SELECT c.city FROM customers c JOIN payments p USING (customerNumber)")
+    context = prompts.Context("schema", (joined, POOL[0]), linking=True)
+    told = [message["content"] for message in prompts.conversation(context, "?")]
+    assert told[2] == f"/* customers c, payments p */ {joined.sql};" and told[4].startswith("/* orders */ SELECT")
+    assert [sql.extract(told[2]), sql.extract(told[4])] == [joined.sql, POOL[0].sql]
+    assert prompts.LINKING in told[0] and prompts.LINKING not in prompts.conversation(prompts.Context("s"), "?")[0]
+
+
 def test_the_fingerprint_covers_rule_schema_and_exemplars():
     base = prompts.Context("schema", (POOL[0],))
     others = [
@@ -47,8 +56,9 @@ def test_the_fingerprint_covers_rule_schema_and_exemplars():
         prompts.Context("schema", (POOL[1],)),
         prompts.Context("schema", (POOL[0],), "rule"),
         prompts.Context("schema"),
+        prompts.Context("schema", (POOL[0],), linking=True),
     ]
-    assert len({prompts.fingerprint(context) for context in (base, *others)}) == 5
+    assert len({prompts.fingerprint(context) for context in (base, *others)}) == 6
 
 
 LEDGER = """
@@ -118,18 +128,21 @@ def bundled_without_weights():
 
 MODELS = pytest.mark.parametrize("load", [bundled_without_weights, llama_like])
 FORMATS = pytest.mark.parametrize("schema_format", ["ddl", "compact"])
+LINKING = pytest.mark.parametrize("linking", [False, True])
 
 
-def context_of(k, schema_format):
+def context_of(k, schema_format, linking=False):
     blurbs = {"orders": "One row per order.", "offices": "Sales offices."}
-    return prompts.Context(prompts.describe(sample.schema(), blurbs, schema_format=schema_format), tuple(POOL[:k]))
+    description = prompts.describe(sample.schema(), blurbs, schema_format=schema_format)
+    return prompts.Context(description, tuple(POOL[:k]), linking=linking)
 
 
 @MODELS
 @FORMATS
+@LINKING
 @pytest.mark.parametrize("k", [0, 3])
-def test_training_rows_are_the_prompts_of_inference_token_for_token(load, schema_format, k):
-    model, context, asked = load(), context_of(k, schema_format), POOL[5]
+def test_training_rows_are_the_prompts_of_inference_token_for_token(load, schema_format, k, linking):
+    model, context, asked = load(), context_of(k, schema_format, linking), POOL[5]
     [row] = finetune.rows([asked], [context], model, seed=7)
     assert list(row.prompt) == models.encode(model, prompts.conversation(context, asked.nlq))
     bos = model.tokenizer.bos_token_id
@@ -137,16 +150,18 @@ def test_training_rows_are_the_prompts_of_inference_token_for_token(load, schema
     if load is llama_like:  # ChatML's opens every turn
         assert row.prompt.count(bos) == 1
     assert row.completion[-1] in model.stop_ids and not model.stop_ids & {*row.completion[:-1]}
-    told = [*prompts.conversation(context, asked.nlq), {"role": "assistant", "content": prompts.answer(asked)}]
+    reply = prompts.answer(asked, linking=linking)
+    told = [*prompts.conversation(context, asked.nlq), {"role": "assistant", "content": reply}]
     text = model.tokenizer.apply_chat_template(told, tokenize=False)
     assert text.startswith(model.tokenizer.decode(row.prompt + row.completion))
 
 
 @MODELS
 @FORMATS
+@LINKING
 @pytest.mark.parametrize("k", [0, 3])
-def test_the_parts_of_a_prompt_add_up_to_it(load, schema_format, k):
-    model, context = load(), context_of(k, schema_format)
+def test_the_parts_of_a_prompt_add_up_to_it(load, schema_format, k, linking):
+    model, context = load(), context_of(k, schema_format, linking)
     counts = prompt_tokens.parts(model, context, POOL[4].nlq)
     assert sum(counts.values()) == len(models.encode(model, prompts.conversation(context, POOL[4].nlq)))
     assert [part for part, count in counts.items() if not count] == [

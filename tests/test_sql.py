@@ -42,5 +42,20 @@ def test_tables_are_named_once_in_order_without_ctes():
     assert set(sql.tables(text)) == {"a", "b"} and len(sql.tables(text)) == 2
 
 
+@pytest.mark.parametrize(("text", "named"), [
+    ("SELECT name FROM pets", ("pets",)),
+    ("SELECT p.a FROM pets p JOIN owners AS o ON o.id = p.o JOIN pets q ON q.o = o.id",
+     ("pets p", "owners o", "pets q")),
+    ("SELECT a FROM pets WHERE b > (SELECT AVG(b) FROM pets)", ("pets",)),
+    ("SELECT (SELECT MAX(c) FROM toys t), a FROM pets p WHERE EXISTS (SELECT 1 FROM owners)",
+     ("toys t", "pets p", "owners")),
+    ("WITH x AS (SELECT 1 FROM b) SELECT * FROM x y", ("b",)),
+    ("SELECT 1", ()),
+    ("SELEC", ()),
+])
+def test_sources_are_tables_with_their_aliases_in_order(text, named):
+    assert sql.sources(text) == named
+
+
 def test_a_completion_that_loops_keeps_its_first_statement():
     assert sql.extract("SELECT name FROM products; " + "SELECT " * 300) == "SELECT name FROM products"
