@@ -17,14 +17,13 @@ changes the random numbers that training goes on with. Answering on a GPU has no
 """
 
 import contextlib
-import gc
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from helpers import journal, models, params
+from helpers import journal, models, params, runtime
 from helpers.params import Qlora
 
 log = logging.getLogger(__name__)
@@ -132,15 +131,14 @@ class Exam:
         import torch
 
         device = self.model.model.device
+        runtime.give_back_memory()
         with torch.random.fork_rng(), self.plain():
             if self.spread or (self.params.load_in_4bit and device.type == "cpu"):
                 yield models.load(self.model.id, adapter=checkpoint, device=str(device),
                                   **params.quantisation(self.params))
             else:
                 yield replace(self.model, attention="", prefix=None)
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        runtime.give_back_memory()
 
 
 @dataclass(eq=False)

@@ -12,15 +12,13 @@ that trains may run in a process that has begun this (`suite` gives every run of
 """
 
 import functools
-import gc
 import inspect
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from helpers import runs
+from helpers import runs, runtime
 
 
 @dataclass(frozen=True)
@@ -73,10 +71,7 @@ def reusable(load: Callable) -> Callable:
 
 def _let_go() -> None:
     _shelf.clear()
-    gc.collect()
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    runtime.give_back_memory()
 
 
 def _files(value: Any) -> tuple:

@@ -9,6 +9,8 @@ whether one may ask, and how progress is shown. It knows neither SQL nor models.
 is imported at the top, since the setup cell of a notebook needs this room before anything is installed.
 """
 
+import ctypes
+import gc
 import logging
 import os
 import platform
@@ -26,6 +28,7 @@ __all__ = [
     "cache_dir",
     "compute_dtype",
     "forget_peak_memory",
+    "give_back_memory",
     "hardware",
     "is_colab",
     "is_interactive",
@@ -157,6 +160,20 @@ def forget_peak_memory() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
+
+
+def give_back_memory() -> None:
+    """Return what is no longer used to the system: to the GPU's driver, and of the C allocator's what glibc keeps.
+
+    Without it a process that trains and answers in turn holds the most of both at once (see malloc_trim(3)).
+    """
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim:
+        trim(0)
 
 
 def show_log() -> None:

@@ -75,3 +75,22 @@ def test_rooms_import_without_the_heavy_libraries():
     script = f"import sys; from helpers import {rooms}; found = {heavy} & set(sys.modules); assert not found, found"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc can be asked to give memory back")
+def test_memory_that_is_no_longer_used_goes_back():
+    """Blocks of which every hundredth lives on: what lies between them stays with the process until it is asked."""
+    script = """if True:
+        import gc, psutil
+        from helpers import runtime
+        resident = lambda: psutil.Process().memory_info().rss / 2**20
+        blocks = [b"x" * 20_000 for _ in range(15_000)]
+        full, kept = resident(), blocks[::100]
+        del blocks
+        gc.collect()
+        held = resident()
+        runtime.give_back_memory()
+        assert full - held < 50 and held - resident() > 200, (full, held, resident())
+    """
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
