@@ -35,7 +35,6 @@ results: .venv/installed
 	$(CPU) --only 02_curate 05_qlora
 	$(CPU) --only 03_baseline --sweep k=0,3
 	$(CPU) --only 03_baseline --set variant=tuned,k=0 k=0 adapter=05_qlora
-	$(CPU) --only 03_baseline --set variant=tuned,k=0,n=8 k=0 adapter=05_qlora n=8 temperature=0.6
 	$(CPU) --only 04_react 06_evaluate
 	$(BIN)/python -m helpers.twin --examples data/classicmodels --database sample --out outputs/twin
 	$(TWIN) questions=outputs/twin --only 02_curate
