@@ -212,11 +212,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--composed", type=int, default=COMPOSED, help="how many are composed")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--exclude", type=Path, nargs="*", help="files whose questions and SQL must not occur "
-                        "(test.jsonl and dev.jsonl beside --out, where there are)")
+                        "(test.jsonl and dev.jsonl beside --out, or else the suite's own)")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    beside = [options.out.with_name(name) for name in ("test.jsonl", "dev.jsonl")]
-    paths = options.exclude if options.exclude is not None else [path for path in beside if path.exists()]
+    names = ("test.jsonl", "dev.jsonl")
+    beside = [path for path in map(options.out.with_name, names) if path.exists()]
+    paths = options.exclude if options.exclude is not None else beside or [FOLDER / name for name in names]
     exclude = [example for path in paths for example in load(path)]
     with database.connect(options.database) as opened:
         made = synthesise(opened, seed=options.seed, n=options.n, templates=options.templates, exclude=exclude,

@@ -61,6 +61,12 @@ def test_the_committed_file_is_what_its_seed_gives(made, tmp_path):
         f"run: python -m helpers.synthesis --lexicon {LEXICON} --out {FOLDER}/train.jsonl")
 
 
+def test_pairs_written_elsewhere_leave_out_the_suites_own_questions_too(tmp_path, held_out):
+    synthesis.main(["--n", "300", "--out", str(tmp_path / "train.jsonl")])
+    held = {sql.template(e.sql) for e in held_out}
+    assert not held & {sql.template(e.sql) for e in dataset.load(tmp_path / "train.jsonl")}
+
+
 def test_another_seed_asks_other_questions(tmp_path, sample):
     folder = _folder(tmp_path, {})
     one, again, other = (synthesis.synthesise(sample, seed=seed, n=300, templates=folder) for seed in (7, 7, 8))
