@@ -24,10 +24,10 @@ FILES = ["adapter_model.safetensors", "adapter_config.json", "README.md", "score
 RATES = ("ex", "ex_strict", "ex_superset", "ts", "va")
 BUNDLED = "HuggingFaceTB/SmolLM2-135M-Instruct"
 RECIPE = (
-    "load_in_4bit", "bnb_4bit_quant_type", "bnb_4bit_use_double_quant", "train_k", "lora_r", "lora_alpha",
-    "lora_dropout", "target_modules", "use_rslora", "use_dora", "loraplus_lr_ratio", "neftune_noise_alpha",
-    "per_device_train_batch_size", "gradient_accumulation_steps", "learning_rate", "lr_scheduler_type", "warmup_steps",
-    "num_train_epochs", "max_steps", "max_minutes", "max_length", "seed",
+    "load_in_4bit", "bnb_4bit_quant_type", "bnb_4bit_use_double_quant", "train_k", "linking", "lora_r",
+    "lora_alpha", "lora_dropout", "target_modules", "use_rslora", "use_dora", "loraplus_lr_ratio",
+    "neftune_noise_alpha", "per_device_train_batch_size", "gradient_accumulation_steps", "learning_rate",
+    "lr_scheduler_type", "warmup_steps", "num_train_epochs", "max_steps", "max_minutes", "max_length", "seed",
 )
 
 

@@ -57,11 +57,12 @@ def choose(pool: Sequence[Example], examples: Sequence[Example], database: Datab
     """
     if not k:
         return [Choice(example, policy) for example in examples]
-    refused = _refused(pool, examples, same_template)
+    near = _near(pool, examples)
+    refused = near if same_template else near | _of_their_templates(pool, examples)
     alike = _similarities(pool, examples, database)
     if policy == "fixed":
         refused[:] = refused.any(axis=0)
-        orders = [_fixed(pool, examples, k, seed, same_template)] * len(examples)
+        orders = [_fixed(pool, examples, near, k, seed, same_template)] * len(examples)
     elif policy == "random":
         orders = [_random(pool, no, k, f"{seed}/{e.nlq}") for e, no in zip(examples, refused, strict=True)]
     elif policy == "similar":
@@ -82,7 +83,8 @@ def fixed(pool: Sequence[Example], *, k: int, seed: int, answered: Iterable[Exam
     None shares its template, unless `same_template`, or its words with the questions to be `answered`. Raises
     DatasetError if the pool holds fewer than k that qualify.
     """
-    return tuple(pool[i] for i in _fixed(pool, list(answered), k, seed, same_template))
+    examples = list(answered)
+    return tuple(pool[i] for i in _fixed(pool, examples, _near(pool, examples), k, seed, same_template))
 
 
 def contexts(context: "Context", choices: Iterable[Choice]) -> list["Context"]:
@@ -115,14 +117,11 @@ def _near(pool: Sequence[Example], examples: Sequence[Example]) -> np.ndarray:
     return process.cdist(*texts, scorer=fuzz.ratio, score_cutoff=RATIO, dtype=np.uint8) > 0
 
 
-def _refused(pool: Sequence[Example], examples: Sequence[Example], same_template: bool) -> np.ndarray:
-    """Tell for every example, (examples, pool), which of the pool it may not be shown."""
-    near = _near(pool, examples)
-    if same_template or not examples:
-        return near
+def _of_their_templates(pool: Sequence[Example], examples: Sequence[Example]) -> np.ndarray:
+    """Tell for every example, (examples, pool), which of the pool share its template."""
     templates = [sql.template(e.sql) for e in pool]
-    golds = map(_templates, examples)
-    return near | np.array([[template in gold for template in templates] for gold in golds], dtype=bool)
+    shared = [[template in gold for template in templates] for gold in map(_templates, examples)]
+    return np.array(shared, dtype=bool).reshape(len(examples), len(pool))
 
 
 def _templates(example: Example) -> set[str]:
@@ -134,10 +133,10 @@ def _similarities(pool: Sequence[Example], examples: Sequence[Example], database
     return similarity.questions(*([masking.mask(e.nlq, known) for e in part] for part in (examples, pool)))
 
 
-def _fixed(pool: Sequence[Example], examples: Sequence[Example], k: int, seed: int, same_template: bool) -> list[int]:
+def _fixed(pool: Sequence[Example], examples: Sequence[Example], near: np.ndarray, k: int, seed: int,
+           same_template: bool) -> list[int]:
     """Take from the difficulties in turn what no example refuses; a statement is parsed once it is a candidate."""
-    near = _near(pool, examples).any(axis=0)
-    order = [i for i in range(len(pool)) if not near[i]]
+    order = np.flatnonzero(~near.any(axis=0)).tolist()
     random.Random(seed).shuffle(order)
     seen = set() if same_template else set().union(*map(_templates, examples))
     grades = [*GRADES, *sorted({e.difficulty for e in pool}.difference(GRADES))]

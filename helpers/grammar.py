@@ -189,7 +189,8 @@ def names(text: str, schema: Schema) -> Names:
             made.add(word)
         elif before in ("FROM", "JOIN") and (word in schema.names or word in ctes):
             sources.add((_alias(words, at) or word, "" if word in ctes else word))
-    linked = [link.split() for link in comment.group(1).split(",")] if comment else []
+    links = comment.group(1).split(",") if comment else []
+    linked = [[word.strip("`") for word in _WORD.findall(link)] for link in links]
     return Names(frozenset(sources), frozenset(made - {alias for alias, _ in sources}), frozenset(ctes),
                  frozenset((link[-1], link[0]) for link in linked if link))
 

@@ -89,10 +89,15 @@ class Prompted(Model):
     batch_size: Positive = Field(32, le=1024, description="questions generated at the same time")
 
 
-class Baseline(Prompted):
-    """03: few-shot prompting."""
+class Replying(Prompted):
+    """What notebooks have whose replies are statements."""
 
     linking: bool = Field(False, description="replies name their tables in a comment before the statement")
+
+
+class Baseline(Replying):
+    """03: few-shot prompting."""
+
     exemplar_policy: Literal["fixed", "random", "similar"] = Field("fixed", description="how exemplars are chosen")
     same_template: bool = Field(False, description="let exemplars share their question's SQL template")
     n: Positive = Field(1, le=64, description="answers sampled a question; the majority of their results wins")
@@ -120,10 +125,9 @@ class React(Prompted):
     max_seconds: float = Field(0.0, ge=0, description="seconds one question may take; 0 = no limit")
 
 
-class Qlora(Prompted):
+class Qlora(Replying):
     """05: train an adapter and answer with it."""
 
-    linking: bool = Field(False, description="replies name their tables in a comment before the statement")
     train_limit: Count = Field(0, description="train on the first so many examples; 0 = all")
     train_k: list[Count] = Field([0, 3], min_length=1, description="numbers of exemplars in training prompts, mixed")
     lora_r: Positive = Field(16, le=512, description="rank of the adapter")
@@ -172,10 +176,9 @@ class Evaluate(Source):
     jobs: Positive = Field(1, le=1024, description="processes that score")
 
 
-class Playground(Prompted):
+class Playground(Replying):
     """07: ask."""
 
-    linking: bool = Field(False, description="replies name their tables in a comment before the statement")
     endpoint: str = Field("", description="OpenAI-compatible server offered as a predictor, openai:URL#NAME")
 
 

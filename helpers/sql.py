@@ -60,22 +60,21 @@ def parse(sql: str) -> exp.Expression | None:
 
 def tables(sql: str) -> tuple[str, ...]:
     """Name the tables a statement reads, each once, in the order in which they are written; CTEs left out."""
-    tree = parse(sql)
-    if tree is None:
-        return ()
-    defined = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
-    named = [table.name for table in tree.find_all(exp.Table) if table.name.lower() not in defined]
-    return tuple(dict.fromkeys(named))
+    return tuple(dict.fromkeys(table.name for table in _read(sql)))
 
 
 def sources(sql: str) -> tuple[str, ...]:
-    """Name the tables as FROM and JOIN do, with their aliases ("orders o"), in the statement's order; CTEs left out."""
+    """Name the tables as FROM and JOIN do, with their aliases ("orders o"), each once, in order; CTEs left out."""
+    return tuple(dict.fromkeys(f"{table.name} {table.alias}".rstrip() for table in _read(sql)))
+
+
+def _read(sql: str) -> list[exp.Table]:
+    """Return the tables of a statement as often as it reads them, none if it cannot be parsed."""
     tree = parse(sql)
     if tree is None:
-        return ()
+        return []
     defined = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
-    read = [node for node in tree.dfs() if isinstance(node, exp.Table) and node.name.lower() not in defined]
-    return tuple(dict.fromkeys(f"{table.name} {table.alias}".rstrip() for table in read))
+    return [node for node in tree.dfs() if isinstance(node, exp.Table) and node.name.lower() not in defined]
 
 
 @lru_cache(maxsize=20_000)

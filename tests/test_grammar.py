@@ -79,6 +79,13 @@ def test_a_comment_binds_the_tables_and_their_columns(text, allowed, model):
     assert whole == (allowed is None) and (whole or written.rstrip() == allowed)
 
 
+def test_a_comment_may_name_tables_that_need_backticks(model):
+    odd = schema.from_ddl("CREATE TABLE `order` (id int); CREATE TABLE notes (id int, body text);")
+    linked = grammar.constraint(model, odd, linking=True)
+    assert write(model, linked(), "/* `order` o */ SELECT o.id FROM `order` o;")[1]
+    assert not write(model, linked(), "/* `order` o */ SELECT o.body FROM `order` o;")[1]
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["sql"][:50])
 def test_what_can_be_written_and_where_the_rest_stops(case, model, matcher):
     assert write(model, matcher(), case["sql"]) == (case.get("written", case["sql"]), "written" not in case)

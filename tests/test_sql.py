@@ -40,6 +40,7 @@ def test_a_skeleton_forgets_names_and_keeps_shape():
 def test_tables_are_named_once_in_order_without_ctes():
     text = "WITH x AS (SELECT 1 FROM b) SELECT * FROM a JOIN x ON 1 = 1 JOIN b ON 1 = 1"
     assert set(sql.tables(text)) == {"a", "b"} and len(sql.tables(text)) == 2
+    assert sql.tables("SELECT (SELECT MAX(c) FROM toys t), a FROM pets p, pets q") == ("toys", "pets")
 
 
 @pytest.mark.parametrize(("text", "named"), [
