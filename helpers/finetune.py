@@ -40,6 +40,7 @@ __all__ = ["FinetuneError", "Row", "contexts", "refuse", "rows", "save", "train"
 log = logging.getLogger(__name__)
 
 save = adapter_card.save
+STEPS_KEPT = 20  # steps after which the allocator's holes are given back: they grow, and refilling them takes seconds
 PATIENCE_S = 4 * 3600  # how long processes wait for the first one, which alone scores checkpoints
 
 
@@ -63,10 +64,10 @@ def train(model: models.Model, rows: Sequence[Row], params: Qlora, folder: str |
     way = packing.way(model.model)
     base, model.model = model.model, _with_lora(model, params)
     packs = packing.Packs(list(rows), params.per_device_train_batch_size, params.seed)
-    sharing = contextlib.ExitStack()
+    sharing, ready = contextlib.ExitStack(), partial(_in_training, base, way, model, params)
     exam, clock = None, checkpoints.Clock(folder, params.max_minutes)
     if choose and params.eval_steps:
-        exam = checkpoints.Exam(choose, model, params, folder, plain=partial(_without, sharing, base, way),
+        exam = checkpoints.Exam(choose, model, params, folder, plain=partial(_without, sharing, ready),
                                 spread=os.environ.get("ACCELERATE_USE_FSDP") == "true")
     trainer = Trainer(model.model, _arguments(model, params, folder / "checkpoints"), data_collator=way.collate,
                       train_dataset=packs, callbacks=[_callback(exam, clock)],
@@ -74,8 +75,8 @@ def train(model: models.Model, rows: Sequence[Row], params: Qlora, folder: str |
     trainer.remove_callback(PrinterCallback)
     log.info("Training on %d rows in %d packs an epoch, %s%s.", len(rows), len(packs), way.name,
              f", from {last.name}" if last else "")
-    with sharing:
-        sharing.enter_context(packing.using(base, way))
+    with runtime.keeping_memory(), sharing:
+        sharing.enter_context(ready())
         history = _run(trainer, last, exam, clock)
     if exam:
         log.info("%s is the best of %d.", checkpoints.chosen(folder).name, len(checkpoints.read(folder)))
@@ -105,15 +106,28 @@ def _run(trainer, last: Path | None, exam: checkpoints.Exam | None, clock: check
 
 
 @contextlib.contextmanager
-def _without(sharing: contextlib.ExitStack, base, way):
-    """Let the module attend as it usually does for a while: `sharing` holds what lets it attend within a pack."""
+def _in_training(base, way, model: models.Model, params: Qlora):
+    """Let the model attend within a pack, and in half precision its adapter compute in that precision too.
+
+    Autocast gives the adapter's weights the dtype of its input; peft would give the input the weights' first.
+    """
+    from peft.helpers import disable_input_dtype_casting
+
     from helpers import packing
 
+    half = any(_half_precision(model).values()) and not params.use_dora  # DoRA multiplies weights by inputs itself
+    with packing.using(base, way), disable_input_dtype_casting(model.model, active=half):
+        yield
+
+
+@contextlib.contextmanager
+def _without(sharing: contextlib.ExitStack, ready):
+    """Let the module compute as it usually does for a while: `sharing` holds it `ready` for training."""
     sharing.close()
     try:
         yield
     finally:
-        sharing.enter_context(packing.using(base, way))
+        sharing.enter_context(ready())
 
 
 def _wear(module, checkpoint: Path) -> None:
@@ -161,8 +175,14 @@ def _arguments(model: models.Model, params: Qlora, checkpoints: Path):
         activation_checkpointing_kwargs={"use_reentrant": False}, save_steps=params.save_steps, save_total_limit=2,
         logging_steps=1, disable_tqdm=True, report_to="none", remove_unused_columns=False,
         use_cpu=not cuda, dataloader_pin_memory=cuda, ddp_find_unused_parameters=False, ddp_timeout=PATIENCE_S,
-        fp16=cuda and model.dtype == "float16", bf16=cuda and model.dtype == "bfloat16",
+        **_half_precision(model),
     )
+
+
+def _half_precision(model: models.Model) -> dict[str, bool]:
+    """Return in which half precision training autocasts; fp16 needs a GPU's loss scaling."""
+    cuda = model.model.device.type == "cuda"
+    return {"fp16": cuda and model.dtype == "float16", "bf16": model.dtype == "bfloat16"}
 
 
 def _optimizer(module, params: Qlora):
@@ -190,6 +210,8 @@ def _callback(exam: checkpoints.Exam | None, clock: checkpoints.Clock):
 
     def step(args, state, control, **kwargs) -> None:
         callback.advance()
+        if state.global_step % STEPS_KEPT == 0:
+            runtime.give_back_memory()
         if exam:
             exam.on_step_end(args, state, control)
 

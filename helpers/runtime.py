@@ -9,6 +9,7 @@ whether one may ask, and how progress is shown. It knows neither SQL nor models.
 is imported at the top, since the setup cell of a notebook needs this room before anything is installed.
 """
 
+import contextlib
 import ctypes
 import gc
 import logging
@@ -32,6 +33,7 @@ __all__ = [
     "hardware",
     "is_colab",
     "is_interactive",
+    "keeping_memory",
     "packages",
     "peak_memory",
     "progress",
@@ -43,6 +45,7 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's malloc.h
 REPORT_EVERY_S = 30.0
 REPORTED_PACKAGES = (
     "torch",
@@ -174,6 +177,24 @@ def give_back_memory() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim:
         trim(0)
+
+
+@contextlib.contextmanager
+def keeping_memory() -> Iterator[None]:
+    """Let the C allocator keep what is freed for what is asked for next, instead of the system; glibc alone can.
+
+    A computation that asks for the same large blocks again and again is spared their pages' clearing (see mallopt(3)).
+    """
+    settings = {M_MMAP_MAX: (0, 65536), M_TRIM_THRESHOLD: (2**31 - 1, 128 * 1024)}  # in here, and by default
+    adjust = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    for name, (kept, _) in settings.items() if adjust else ():
+        adjust(name, kept)
+    try:
+        yield
+    finally:
+        for name, (_, usual) in settings.items() if adjust else ():
+            adjust(name, usual)
+        give_back_memory()
 
 
 def show_log() -> None:

@@ -42,6 +42,7 @@ NEAR_DUPLICATE = 90
 TRIES = 40
 ROUNDS = 30
 FURTHEST = 5
+GOLDEN = 0.6180339887498949  # its multiples, less their whole parts, are spread evenly (Weyl 1916)
 
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 _SENTENCE = re.compile(r"(?<=[?.] )[a-z](?=[a-z])")
@@ -183,12 +184,15 @@ def _balance(
 def _by_weight(
     makers: list[tuple[Template, float, Iterator[tuple[str, str]]]], *, most: int
 ) -> Iterator[tuple[Template, str, str]]:
-    """Yield pairs, each from the template furthest behind its weight; no question twice, at most `most` of one."""
-    queue = [(1 / weight, number, 0) for number, (_, weight, _) in enumerate(makers)]
+    """Yield pairs, each from the template furthest behind its weight; no question twice, at most `most` of one.
+
+    Templates start at different fractions of a pair, or all that weigh less than a pair would have none.
+    """
+    queue = [((number * GOLDEN % 1) / weight, number, 0) for number, (_, weight, _) in enumerate(makers)]
     heapq.heapify(queue)
     asked: set[str] = set()
     while queue:
-        _, number, made = heapq.heappop(queue)
+        due, number, made = heapq.heappop(queue)
         template, weight, maker = makers[number]
         pair = next((p for p in maker if p[0].lower() not in asked), None)
         if pair is None:
@@ -196,7 +200,7 @@ def _by_weight(
         asked.add(pair[0].lower())
         yield template, *pair
         if made + 1 < most:
-            heapq.heappush(queue, ((made + 2) / weight, number, made + 1))
+            heapq.heappush(queue, (due + 1 / weight, number, made + 1))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -207,7 +211,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--database", default="sample", help="a source, see helpers/database.py")
     parser.add_argument("--templates", type=Path, default=TEMPLATES, help="a folder of YAML files")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--n", type=int, default=8800)
+    parser.add_argument("--n", type=int, default=14400)
     parser.add_argument("--lexicon", type=Path, help="a lexicon file, to compose more templates from")
     parser.add_argument("--composed", type=int, default=COMPOSED, help="how many are composed")
     parser.add_argument("--out", type=Path, required=True)

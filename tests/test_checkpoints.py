@@ -39,7 +39,7 @@ def answering(scores, killed_at=0):
 
 def train(folder, run, choose=None, **changes):
     params = PARAMS.model_copy(update=changes)
-    model = models.load(str(folder), load_in_4bit=params.load_in_4bit)
+    model = models.load(str(folder), load_in_4bit=params.load_in_4bit, compute_dtype=params.bnb_4bit_compute_dtype)
     rows = finetune.rows(QUESTIONS, CONTEXTS, model, seed=7)
     return model, finetune.train(model, rows, params, run, choose=choose)
 
@@ -74,18 +74,18 @@ def test_patience_counts_checkpoints_since_the_best(values, patience, stops):
     assert checkpoints.exhausted([row(2 * n, value) for n, value in enumerate(values)], patience) is stops
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["whole", "4-bit"])
+@pytest.fixture(scope="module", params=[{}, {"bnb_4bit_compute_dtype": "bfloat16"}, {"load_in_4bit": True}], ids=str)
 def unscored(request, folder, tmp_path_factory):
     """Train without scoring anything: the course that scoring must not change."""
-    if request.param:
+    if "load_in_4bit" in request.param:
         pytest.importorskip("bitsandbytes")
     run = tmp_path_factory.mktemp("unscored")
-    return (request.param, *train(folder, run, eval_steps=0, load_in_4bit=request.param))
+    return (request.param, *train(folder, run, eval_steps=0, **request.param))
 
 
 def test_answering_between_steps_does_not_change_the_training(unscored, folder, tmp_path):
-    in_4_bits, expected, history = unscored
-    model, scored = train(folder, tmp_path, answering(RISING), load_in_4bit=in_4_bits)
+    quantisation, expected, history = unscored
+    model, scored = train(folder, tmp_path, answering(RISING), **quantisation)
     assert losses(scored) == losses(history) and len(losses(scored)) == 5
     assert steps(tmp_path) == [2, 4, 5]
     after = weights(model)

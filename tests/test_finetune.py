@@ -23,6 +23,7 @@ CONTEXTS = [prompts.Context("CREATE TABLE orders (status text);"),
             prompts.Context("CREATE TABLE orders (status text);", (SHOWN,))]
 PARAMS = Qlora(lora_r=4, lora_alpha=8, per_device_train_batch_size=2, gradient_accumulation_steps=2, max_steps=6,
                save_steps=2, warmup_steps=1, learning_rate=1e-2, lora_dropout=0.1)
+HALF = {"bnb_4bit_compute_dtype": "bfloat16"}
 DEV = {"step": 40, "n": 100, "ex": 0.31, "va": 0.9, "intervals": {"ex": {"low": 0.25, "high": 0.37}}}
 
 
@@ -262,7 +263,8 @@ def test_the_card_of_a_bundled_adapter_names_the_public_model(trained, tmp_path)
 
 @pytest.mark.parametrize("variant", [
     {"use_rslora": True}, {"use_dora": True}, {"loraplus_lr_ratio": 16.0}, {"neftune_noise_alpha": 5.0},
-    {"gradient_checkpointing": True}, {"load_in_4bit": True}, {"bnb_4bit_compute_dtype": "bfloat16"}], ids=str)
+    {"gradient_checkpointing": True}, {"load_in_4bit": True}, HALF, HALF | {"load_in_4bit": True},
+    HALF | {"use_dora": True}, HALF | {"gradient_checkpointing": True, "loraplus_lr_ratio": 16.0}], ids=str)
 def test_every_variant_trains(folder, tmp_path, variant):
     short = Qlora(**PARAMS.model_dump() | {"max_steps": 2} | variant)
     model = models.load(str(folder), load_in_4bit=short.load_in_4bit, compute_dtype=short.bnb_4bit_compute_dtype)
@@ -271,6 +273,7 @@ def test_every_variant_trains(folder, tmp_path, variant):
     assert [entry["step"] for entry in history if "loss" in entry] == [1, 2]
     after = weights(model)
     assert all(weight.abs().max() > 0 for name, weight in after.items() if "lora_B" in name)
+    assert {weight.dtype for weight in after.values()} == {torch.float32}
     base = {name.replace("base_model.model.", "").replace("base_layer.", ""): p
             for name, p in model.model.named_parameters()}
     assert all(torch.equal(weight, base[name]) for name, weight in before.items())

@@ -74,12 +74,14 @@ def compare(module, packs, way, reference=None):
 
 
 @pytest.mark.parametrize("way", [packing.MERGED, packing.MASKED, packing.ROWS], ids=lambda way: way.name)
-@pytest.mark.parametrize("case", ["one pack", "one row", "two contexts accumulated", "checkpointing", "no prefix"])
+@pytest.mark.parametrize("case", ["one pack", "one row", "two contexts accumulated", "checkpointing", "no prefix",
+                                  "a prefix of several blocks"])
 def test_packed_gradients_are_those_of_separate_rows(folder, way, case):
     from transformers import AutoModelForCausalLM
 
     module = with_lora(AutoModelForCausalLM.from_pretrained(folder))
     packs = {"one row": [some_rows(1)], "no prefix": [some_rows(4, prefix=0)],
+             "a prefix of several blocks": [some_rows(9, prefix=200)],
              "two contexts accumulated": [some_rows(5), some_rows(3, context=1)]}.get(case, [some_rows(6)])
     if case == "checkpointing":
         module.gradient_checkpointing_enable({"use_reentrant": False})

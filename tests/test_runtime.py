@@ -94,3 +94,25 @@ def test_memory_that_is_no_longer_used_goes_back():
     """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc can be asked to keep memory")
+def test_memory_that_is_asked_for_again_is_kept_and_given_back_in_the_end():
+    """Pages that the system hands out anew are counted as minor faults, one for each 4 kB."""
+    script = """if True:
+        import psutil, resource
+        from helpers import runtime
+        faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        def again():
+            before = faults()
+            len(b"x" * 2**26)
+            return faults() - before
+        resident = psutil.Process().memory_info().rss
+        usual = [again(), again()]
+        with runtime.keeping_memory():
+            kept = [again(), again()]
+        assert min(*usual, kept[0]) > 10_000 and kept[1] < 100 and again() > 10_000, (usual, kept)
+        assert psutil.Process().memory_info().rss - resident < 2**24
+    """
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
