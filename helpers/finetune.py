@@ -40,7 +40,7 @@ __all__ = ["FinetuneError", "Row", "contexts", "refuse", "rows", "save", "train"
 log = logging.getLogger(__name__)
 
 save = adapter_card.save
-STEPS_KEPT = 20  # steps after which the allocator's holes are given back: they grow, and refilling them takes seconds
+STEPS_KEPT = 10  # steps after which the allocator's holes are given back: they grow, and refilling them takes seconds
 PATIENCE_S = 4 * 3600  # how long processes wait for the first one, which alone scores checkpoints
 
 

@@ -32,7 +32,11 @@ ROUND = 64  # suffix tokens come in multiples: products are compiled for each si
 
 @dataclass(eq=False)
 class Packs:
-    """Rows as a data set of packs, each of at most `size` rows of one context; every epoch deals them anew."""
+    """Rows as a data set of packs, each of at most `size` rows of one context; every epoch deals them anew.
+
+    A pack gets short rows and long ones alike, so that packs of one context are of nearly one size: then what one step
+    leaves free in memory fits the next, and its products need not be compiled again.
+    """
 
     rows: list
     size: int
@@ -48,7 +52,13 @@ class Packs:
         for context in sorted({row.context for row in self.rows}):
             group = [row for row in self.rows if row.context == context]
             shuffle(group)
-            self.packs += [group[start : start + self.size] for start in range(0, len(group), self.size)]
+            group.sort(key=lambda row: len(row.prompt) + len(row.completion))
+            packs = [[] for _ in range(0, len(group), self.size)]
+            for start in range(0, len(group), len(packs)):  # rows of one length, one to each pack
+                shuffle(packs)
+                for pack, row in zip(packs, group[start : start + len(packs)], strict=False):
+                    pack.append(row)
+            self.packs += packs
         shuffle(self.packs)
 
     def __len__(self) -> int:
