@@ -40,7 +40,8 @@ __all__ = ["FinetuneError", "Row", "contexts", "refuse", "rows", "save", "train"
 log = logging.getLogger(__name__)
 
 save = adapter_card.save
-STEPS_KEPT = 10  # steps after which the allocator's holes are given back: they grow, and refilling them takes seconds
+STEPS_KEPT = 100  # steps after which the allocator gives its holes back: they grow, and filling them anew takes seconds
+HEAP = 16 * 2**30  # bytes that may come in huge pages; none is taken before it is used
 PATIENCE_S = 4 * 3600  # how long processes wait for the first one, which alone scores checkpoints
 
 
@@ -75,7 +76,7 @@ def train(model: models.Model, rows: Sequence[Row], params: Qlora, folder: str |
     trainer.remove_callback(PrinterCallback)
     log.info("Training on %d rows in %d packs an epoch, %s%s.", len(rows), len(packs), way.name,
              f", from {last.name}" if last else "")
-    with runtime.keeping_memory(), sharing:
+    with runtime.keeping_memory(size=HEAP), sharing:
         sharing.enter_context(ready())
         history = _run(trainer, last, exam, clock)
     if exam:
@@ -210,7 +211,7 @@ def _callback(exam: checkpoints.Exam | None, clock: checkpoints.Clock):
 
     def step(args, state, control, **kwargs) -> None:
         callback.advance()
-        if state.global_step % STEPS_KEPT == 0:
+        if args.use_cpu and state.global_step % STEPS_KEPT == 0:
             runtime.give_back_memory()
         if exam:
             exam.on_step_end(args, state, control)

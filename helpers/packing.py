@@ -27,7 +27,7 @@ from helpers.shared_prefix import common_prefix
 log = logging.getLogger(__name__)
 
 IGNORED = -100  # the label that cross-entropy leaves out
-ROUND = 64  # suffix tokens come in multiples: products are compiled for each size, which takes a seventh of a step
+SUFFIX_MULTIPLE, PACK_MULTIPLE = 4, 32  # in tokens: products are compiled for each size, a seventh of a step
 
 
 @dataclass(eq=False)
@@ -71,10 +71,8 @@ class Packs:
 def collate_merged(packs: list[list]) -> dict:
     """Collate one pack for `packed_attention`; see `_packed` for the shapes."""
     (rows,) = packs
-    batch, prefix, suffixes = _packed(rows, multiple=ROUND)
-    longest = -(-max(map(len, suffixes)) // 8) * 8
-    places = [row * longest + column for row, suffix in enumerate(suffixes) for column in range(len(suffix))]
-    return batch | {"suffix_places": torch.tensor(places), "suffix_shape": (len(suffixes), longest)}
+    batch, prefix, suffixes = _packed(rows, fill=True)
+    return batch | {"suffix_lengths": tuple(map(len, suffixes))}
 
 
 def collate_masked(packs: list[list]) -> dict:
@@ -100,20 +98,19 @@ def collate_rows(packs: list[list]) -> dict:
             "labels": padded(labels, IGNORED)}
 
 
-def _packed(rows: list, multiple: int = 1) -> tuple[dict, list[int], list[list[int]]]:
+def _packed(rows: list, fill: bool = False) -> tuple[dict, list[int], list[list[int]]]:
     """Return the tensors of a pack, its prefix and its suffixes.
 
     input_ids and position_ids (1, tokens); logits_to_keep (labels,); labels and shift_labels (1, labels). A suffix
-    begins with at least one token of its prompt, from which its first label is predicted. The shorter suffixes get
-    tokens behind their end, which nothing sees and nothing predicts, until all have a `multiple` or none is shorter.
+    begins with at least one token of its prompt, from which its first label is predicted. To `fill` it is to put
+    tokens behind its end, which nothing sees and nothing predicts, so that suffixes and packs come in few sizes.
     """
     prefix = common_prefix([list(row.prompt) for row in rows])
     suffixes = [[*row.prompt[len(prefix) :], *row.completion] for row in rows]
-    longest, lacking = max(map(len, suffixes)), -sum(map(len, suffixes)) % multiple
-    for suffix in suffixes:
-        more = min(lacking, longest - len(suffix))
-        suffix += suffix[-1:] * more
-        lacking -= more
+    for suffix in suffixes if fill else ():
+        suffix += suffix[-1:] * (-len(suffix) % SUFFIX_MULTIPLE)
+    if fill:
+        suffixes[-1] += suffixes[-1][-1:] * (-sum(map(len, suffixes)) % PACK_MULTIPLE)
     tokens, positions, kept = list(prefix), list(range(len(prefix))), []
     for row, suffix in zip(rows, suffixes, strict=True):
         first = len(tokens) + len(row.prompt) - len(prefix) - 1

@@ -145,8 +145,8 @@ def test_a_wrong_packing_is_noticed(monkeypatch):
     module, right = LlamaForCausalLM(tiny_model.config(initializer_range=0.5)), packing._packed
     assert packing.way(module) is packing.MERGED
 
-    def running_on(rows):
-        batch, *rest = right(rows)
+    def running_on(rows, **options):
+        batch, *rest = right(rows, **options)
         return batch | {"position_ids": torch.arange(batch["input_ids"].shape[1])[None]}, *rest
 
     monkeypatch.setattr(packing, "_packed", running_on)
@@ -163,3 +163,20 @@ def test_packs_hold_every_row_once_and_no_two_contexts():
     assert list(packs) != first and len(packs) == len(first)
     packs.set_epoch(0)
     assert list(packs) == first
+
+
+def test_packs_of_one_context_are_of_nearly_one_size():
+    """13 packs of 16 rows whose own parts have 2 to 20 tokens; dealt by chance they would differ by a third."""
+    packs = list(packing.Packs(some_rows(208), 16, seed=7))
+    sizes = [sum(len(row.prompt) + len(row.completion) - 40 for row in pack) for pack in packs]
+    assert {len(pack) for pack in packs} == {16} and max(sizes) - min(sizes) <= 0.05 * max(sizes)
+
+
+def test_packs_come_in_few_sizes_and_what_fills_them_is_seen_by_nothing(folder):
+    """The exactness of what is filled up is the other tests'."""
+    packs = [some_rows(7, seed=seed) for seed in range(6)]
+    tokens = [packing.MERGED.collate([pack])["input_ids"].shape[1] for pack in packs]
+    bare = [sum(len(row.prompt) + len(row.completion) - 40 for row in pack) + 40 for pack in packs]
+    assert len(set(tokens)) < len(set(bare))
+    most = packing.PACK_MULTIPLE + 7 * packing.SUFFIX_MULTIPLE
+    assert all(0 <= filled - own < most for filled, own in zip(tokens, bare, strict=True))
