@@ -1,5 +1,5 @@
 # Two commands matter: `make demo` runs the suite, `make test` checks it. Each target makes the .venv it needs.
-# `make results` is the experiment of docs/results: two hours on two cores; started again, it goes on.
+# `make results` is the experiment of docs/results: an hour on two cores; started again, it goes on.
 PYTHON ?= python3
 BIN := .venv/bin
 NOTEBOOKS := $(wildcard notebooks/*.py)
@@ -35,6 +35,7 @@ results: .venv/installed
 	$(CPU) --only 02_curate 05_qlora
 	$(CPU) --only 03_baseline --sweep k=0,3
 	$(CPU) --only 03_baseline --set variant=tuned,k=0 k=0 adapter=05_qlora
+	$(CPU) --only 03_baseline --set variant=tuned,k=0,n=8 k=0 n=8 temperature=0.6 adapter=05_qlora
 	$(CPU) --only 04_react 06_evaluate
 	$(BIN)/python -m helpers.twin --examples data/classicmodels --database sample --out outputs/twin
 	$(TWIN) questions=outputs/twin --only 02_curate
