@@ -1,6 +1,6 @@
-"""Set the pre-flight estimate of a training beside what it then takes, for three settings on this machine.
+"""Set the pre-flight estimate of a training beside what it then takes, for four settings on this machine.
 
-    python bench/estimate.py [--steps 3]
+    python bench/estimate.py [--steps 8]
 
 Every setting trains in a process of its own, so that its peak memory is its own; the first step, which warms caches,
 counts too. Wants a quiet machine: the estimate measures the speed of matrix products before it predicts. Prints a
@@ -27,6 +27,8 @@ SETTINGS = {
     "fp32_16_compact": Qlora(**COMMON, per_device_train_batch_size=16, schema_format="compact"),
     "nf4_bf16_8_ddl": Qlora(**COMMON, per_device_train_batch_size=8, load_in_4bit=True,
                             bnb_4bit_compute_dtype="bfloat16"),
+    "bf16_16_compact": Qlora(**COMMON, per_device_train_batch_size=16, schema_format="compact", lora_r=32,
+                             bnb_4bit_compute_dtype="bfloat16"),
 }
 
 
@@ -56,7 +58,7 @@ def in_a_process(name: str, steps: int) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench/estimate.py", description=__doc__.partition("\n")[0])
-    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--only", default="")
     given = parser.parse_args()
     if given.only:

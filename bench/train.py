@@ -1,6 +1,6 @@
 """Measure fine-tuning the bundled model: rows a second and memory, beside TRL's default and one row at a time.
 
-    python bench/train.py [--rows 8] [--steps 2] [--skip trl]
+    python bench/train.py [--rows 8] [--steps 4] [--skip trl]
 
 Every way trains on the same rows, with the same adapter, in a process of its own; seconds are the Trainer's
 train_runtime, and the cores' seconds a row stand beside them for a machine that is busy. Prompts show a few of the
@@ -92,7 +92,9 @@ def gradient_error(size: int, load_in_4bit: bool) -> dict:
 
     model = models.load("bundled", load_in_4bit=load_in_4bit)
     rows = training_rows(model, size)
-    packed = gradients(with_adapter(model.model), [packing.collate_merged([rows])], packing.MERGED)
+    wearing = with_adapter(model.model)
+    way = packing.way(model.model)
+    packed = gradients(wearing, [way.collate([rows])], way)
     dense = dequantised(model.model) if load_in_4bit else model.model
     separate = [packing.collate_rows([[row]]) for row in rows]
     expected = gradients(with_adapter(dense) if load_in_4bit else dense, separate, packing.ROWS)
@@ -160,7 +162,7 @@ def in_a_process(name: str, given: argparse.Namespace) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench/train.py", description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--only", default="")
     parser.add_argument("--skip", nargs="*", default=[])
     given = parser.parse_args()

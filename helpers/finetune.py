@@ -40,7 +40,7 @@ __all__ = ["FinetuneError", "Row", "contexts", "refuse", "rows", "save", "train"
 log = logging.getLogger(__name__)
 
 save = adapter_card.save
-STEPS_KEPT = 100  # steps after which the allocator gives its holes back: they grow, and filling them anew takes seconds
+STEPS_KEPT = 100  # steps after which the allocator gives its holes back: filling them anew takes seconds
 HEAP = 16 * 2**30  # bytes that may come in huge pages; none is taken before it is used
 PATIENCE_S = 4 * 3600  # how long processes wait for the first one, which alone scores checkpoints
 
@@ -62,8 +62,8 @@ def train(model: models.Model, rows: Sequence[Row], params: Qlora, folder: str |
     refuse(model, rows, max_length=params.max_length, held_out=held_out)
     folder = Path(folder)
     last = _last_checkpoint(folder / "checkpoints", _identity(model, rows, params))
-    way = packing.way(model.model)
     base, model.model = model.model, _with_lora(model, params)
+    way = packing.way(base)
     packs = packing.Packs(list(rows), params.per_device_train_batch_size, params.seed)
     sharing, ready = contextlib.ExitStack(), partial(_in_training, base, way, model, params)
     exam, clock = None, checkpoints.Clock(folder, params.max_minutes)

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import torch
 
 from helpers.packed_attention import NAME
+from helpers.packed_loss import lean_loss
 from helpers.shared_prefix import common_prefix
 
 log = logging.getLogger(__name__)
@@ -125,13 +126,15 @@ def _packed(rows: list, fill: bool = False) -> tuple[dict, list[int], list[list[
 
 @dataclass(frozen=True)
 class Way:
-    """How rows are fed to a module: the collator, and the attention it needs."""
+    """How rows are fed to a module: the collator, the attention it needs, and whether its loss is `lean_loss`."""
 
     name: str
     collate: Callable[[list[list]], dict]
     attention: str
+    lean: bool = False
 
 
+LEAN = Way("merged, with its loss in chunks", collate_merged, NAME, lean=True)
 MERGED = Way("merged", collate_merged, NAME)
 MASKED = Way("masked", collate_masked, "sdpa")
 ROWS = Way("rows", collate_rows, "")
@@ -154,7 +157,7 @@ def way(module) -> Way:
     precision only gross faults show: rounding moves the loss by half a percent.
     """
     expected = _probed(module, ROWS)
-    for candidate in (MERGED, MASKED) if module.device.type == "cpu" else (MASKED,):
+    for candidate in (LEAN, MERGED, MASKED) if module.device.type == "cpu" else (MASKED,):
         try:
             off = (_probed(module, candidate) - expected).abs().item()
         except (NotImplementedError, AttributeError, KeyError, TypeError, ValueError) as error:
@@ -183,10 +186,11 @@ def _probed(module, candidate: Way) -> torch.Tensor:
 
 @contextlib.contextmanager
 def using(module, chosen: Way):
-    """Let the module attend as the way needs, and as before afterwards."""
+    """Let the module attend, and compute its loss, as the way needs, and as before afterwards."""
     before = module.config._attn_implementation
     module.set_attn_implementation(chosen.attention or before)
     try:
-        yield
+        with lean_loss(module) if chosen.lean else contextlib.nullcontext():
+            yield
     finally:
         module.set_attn_implementation(before)

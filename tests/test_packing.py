@@ -9,7 +9,7 @@ from tests import tiny_model
 
 torch = pytest.importorskip("torch")
 
-from helpers import packing  # noqa: E402
+from helpers import packed_loss, packing  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -73,7 +73,7 @@ def compare(module, packs, way, reference=None):
     return worst(expected, gradients(module, [way.collate([pack]) for pack in packs], way, count))
 
 
-@pytest.mark.parametrize("way", [packing.MERGED, packing.MASKED, packing.ROWS], ids=lambda way: way.name)
+@pytest.mark.parametrize("way", [packing.LEAN, packing.MERGED, packing.MASKED, packing.ROWS], ids=lambda way: way.name)
 @pytest.mark.parametrize("case", ["one pack", "one row", "two contexts accumulated", "checkpointing", "no prefix",
                                   "a prefix of several blocks"])
 def test_packed_gradients_are_those_of_separate_rows(folder, way, case):
@@ -101,8 +101,9 @@ def test_packed_gradients_in_4_bits_are_those_of_the_dequantised_weights(folder)
     assert len(weights) == 14
     for name, weight in weights.items():
         dense.get_submodule(name).weight.data = dequantize_4bit(weight.data, weight.quant_state).float()
-    assert packing.way(four_bit) is packing.MERGED
-    assert compare(with_lora(four_bit), [some_rows(6)], packing.MERGED, reference=with_lora(dense)) < 1e-4
+    wearing = with_lora(four_bit)
+    assert packing.way(four_bit) is packing.LEAN
+    assert compare(wearing, [some_rows(6)], packing.LEAN, reference=with_lora(dense)) < 1e-4
 
 
 def test_evaluation_gives_the_loss_of_separate_rows(folder):
@@ -123,16 +124,41 @@ def test_bfloat16_is_as_near_to_separate_rows_as_rounding_allows(folder):
     assert compare(module, [some_rows(6)], packing.MERGED) < 0.05
 
 
+@pytest.mark.parametrize("family, changes, expected", [
+    ("Llama", {}, packing.LEAN), ("Llama", {"tie_word_embeddings": True}, packing.LEAN),
+    ("Granite", {"logits_scaling": 8.0}, packing.LEAN),
+    ("Gemma2", {"final_logit_softcapping": 0.1, "attn_logit_softcapping": None, "head_dim": 16,
+                "layer_types": ["full_attention"] * 2}, packing.MERGED)])
+def test_the_loss_comes_in_chunks_where_the_head_has_the_last_word(family, changes, expected, monkeypatch):
+    """More labels than a chunk holds; a model that caps its logits afterwards is found out by its loss."""
+    import transformers
+
+    made = tiny_model.config_of(family, initializer_range=0.5, **changes)
+    module = getattr(transformers, f"{family}ForCausalLM")(made)
+    wearing = with_lora(module)
+    monkeypatch.setattr(packed_loss, "CHUNK", 5)
+    before = module.loss_function
+    assert packing.way(module) is expected
+    assert compare(wearing, [some_rows(6)], expected) < 1e-4
+    assert module.loss_function is before and "forward" not in vars(module.lm_head)
+
+
+def test_a_head_that_is_trained_keeps_its_logits(folder):
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    whole = AutoModelForCausalLM.from_pretrained(folder)
+    adapted = AutoModelForCausalLM.from_pretrained(folder)
+    get_peft_model(adapted, LoraConfig(task_type="CAUSAL_LM", r=4, target_modules=["q_proj", "lm_head"]))
+    assert packing.way(whole) is packing.way(adapted) is packing.MERGED
+
+
 @pytest.mark.parametrize("family, changes", [
     ("Gemma2", {"attn_logit_softcapping": 5.0, "head_dim": 16}), ("Mistral", {"sliding_window": 4})])
 def test_a_model_that_cannot_share_a_prefix_gets_whole_rows_and_says_so(family, changes, caplog):
     import transformers
 
-    values = tiny_model.config().to_dict() | changes
-    kept = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
-            "num_key_value_heads", *changes)
-    made = getattr(transformers, f"{family}Config")(**{name: values[name] for name in kept})
-    module = getattr(transformers, f"{family}ForCausalLM")(made)
+    module = getattr(transformers, f"{family}ForCausalLM")(tiny_model.config_of(family, **changes))
     before = module.config._attn_implementation
     assert packing.way(module) is packing.ROWS
     assert "cannot share a prefix" in caplog.text

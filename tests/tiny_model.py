@@ -16,6 +16,16 @@ def config(**changes):
     return LlamaConfig(**values | changes)
 
 
+def config_of(family: str, **changes):
+    """Return the configuration of another family's model of that size."""
+    import transformers
+
+    sizes = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+             "num_key_value_heads")
+    values = config().to_dict()
+    return getattr(transformers, f"{family}Config")(**{name: values[name] for name in sizes} | changes)
+
+
 def save(folder: Path, seed: int = 0) -> Path:
     """Write the model and its tokenizer to `folder`, as `models.load` reads it."""
     import torch
