@@ -8,12 +8,12 @@
 {'predicted': 61.0, 'measured': 58.2}
 
 All follows from the architecture's numbers by counting what a Llama-like block keeps for its backward pass. The two
-constants of a CPU (what the allocator adds, seconds an element) were fitted to the bundled model on an EPYC with two
-cores, timed by one core's seconds: memory within 15 % without gradient checkpointing, time within 10 %, for rank 16
-and one length of prompt. The profile `cpu` (rank 32, packs of 16, two lengths of prompt, scored on dev in between) is
-beyond that: 5.0 s a step were estimated and 7.2 measured, on a quiet machine. With checkpointing a CPU takes up to
-twice the memory estimated, as its allocator gives little back. The GPUs' rates are
-their data sheets' times an assumed efficiency and have not been measured. Memory is in GB of 2**30 bytes.
+constants of a CPU (what the allocator adds, seconds a byte) were fitted to the bundled model on an EPYC with two cores,
+timed by one core's seconds: memory within 10 % and time within 15 % for short trainings of packs of 8 and 16, one
+length of prompt, ranks 16 and 32, fp32, bf16 and 4 bits, without gradient checkpointing; 800 steps of the profile `cpu`
+took a tenth longer than it says. With checkpointing a CPU takes up to twice the memory estimated, as its allocator
+gives little back. The GPUs' rates are their data sheets' times an assumed efficiency and have not been measured. Memory
+is in GB of 2**30 bytes.
 """
 
 import logging
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 GB = 2**30
 ALLOCATOR = {"cpu": 1.7, "cuda": 1.1}  # memory held over memory asked for, while activations come and go
 LIBRARIES_GB = {"cpu": 0.5, "cuda": 0.5}  # torch, transformers and peft themselves; a CUDA context
-SECONDS_AN_ELEMENT = 12.7e-9  # of one core, for all that is not a matrix product, a kept activation
+SECONDS_A_BYTE = 3.7e-9  # of one core, for all that is not a matrix product, a byte of kept activations
 EFFICIENCY = {"cpu": 1.0, "cuda": 0.35}  # a CPU's rate is measured on a product, a GPU's is from its data sheet
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 LORA_STATE = 16  # bytes of a trainable weight: itself, its gradient and two moments, fp32
@@ -257,19 +257,19 @@ def _elements(shape: Shape) -> int:
 def _kept(shape: Shape, params: Qlora, width: int) -> float:
     """Return the bytes kept of one token for the backward pass, over all layers."""
     inputs = sum(shape.modules[name][0] for name in params.target_modules if name in shape.modules)
-    # An adapter keeps its input in fp32, and with dropout the mask, in place of the input in the model's own dtype.
-    lora = inputs * ((8 if params.lora_dropout else 4) - width)
-    layer = width * _elements(shape) + lora
+    # With dropout an adapter keeps the mask too, in the dtype of its input.
+    layer = width * (_elements(shape) + (inputs if params.lora_dropout else 0))
     return layer + shape.layers * width * shape.hidden if params.gradient_checkpointing else shape.layers * layer
 
 
 def _pass_seconds(shape: Shape, params: Qlora, device: Device, dtype: str, length: int) -> float:
     """Return the seconds of one forward and backward pass over a pack of `length` tokens."""
     again = 1.5 if params.gradient_checkpointing else 1.0  # forward, backward, and forward once more
-    operations = again * length * 4 * shape.linear  # attention and adapters are in the seconds an element
+    operations = again * length * 4 * shape.linear  # attention and adapters are in the seconds a byte
     seconds = operations / (EFFICIENCY[device.kind] * device.tflops.get(dtype, device.tflops[device.dtype]) * 1e12)
     if device.kind == "cpu":
-        seconds += (1 + again) / 2 * length * shape.layers * _elements(shape) * SECONDS_AN_ELEMENT / device.cores
+        kept = length * shape.layers * _elements(shape) * BYTES[dtype]
+        seconds += (1 + again) / 2 * kept * SECONDS_A_BYTE / device.cores
     return seconds
 
 
