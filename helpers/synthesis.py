@@ -77,7 +77,8 @@ def synthesise(
                     len(dropped), ", ".join(dropped))
     kept = [t for t in pool.templates if t.name not in dropped]
     graded = {t.name: (sql.hardness(golds[t.name]), sql.features(golds[t.name])) for t in kept}
-    weights = _balance({t.name: t.weight for t in kept}, graded, pool.profile)
+    traits = {name: (difficulty, *features, *width(golds[name])) for name, (difficulty, features) in graded.items()}
+    weights = _balance({t.name: t.weight for t in kept}, traits, pool.profile)
     taken = [example.nlq.lower() for example in exclude]
     makers = [(t, weights[t.name], _pairs(t, filled, database, random.Random(f"{seed} {t.name}"), taken)) for t in kept]
     made = list(itertools.islice(_by_weight(makers, most=max(1, int(n * LARGEST_SHARE))), n))
@@ -156,8 +157,14 @@ def _is_near(question: str, taken: list[str]) -> bool:
     return process.extractOne(question, taken, scorer=fuzz.ratio, score_cutoff=NEAR_DUPLICATE) is not None
 
 
+def width(gold: str) -> tuple[str, ...]:
+    """Return ("one_column",) for a statement that returns one, which is a trait of the profile, else nothing."""
+    tree = sql.parse(gold)
+    return ("one_column",) if tree is not None and len(tree.selects) == 1 else ()
+
+
 def _balance(
-    wanted: Mapping[str, float], graded: Mapping[str, tuple[str, tuple]], profile: Mapping[str, float]
+    wanted: Mapping[str, float], traits: Mapping[str, tuple[str, ...]], profile: Mapping[str, float]
 ) -> dict[str, float]:
     """Weigh the templates, by name, so that each trait of the profile has its share.
 
@@ -166,11 +173,10 @@ def _balance(
     five times what its own weight would give it, so that none is left out and none dominates.
     """
     weights = dict(wanted)
-    having = {trait: {name for name, (difficulty, features) in graded.items() if trait in (difficulty, *features)}
-              for trait in profile}
+    having = {trait: {name for name, found in traits.items() if trait in found} for trait in profile}
     for _ in range(ROUNDS):
         for trait, share in profile.items():
-            sum_having = sum(weights[name] for name in graded if name in having[trait])
+            sum_having = sum(weights[name] for name in having[trait])
             sum_lacking = sum(weights.values()) - sum_having
             if having[trait] and len(having[trait]) < len(weights):
                 inside, outside = share / sum_having, (1 - share) / sum_lacking

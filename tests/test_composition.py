@@ -92,7 +92,7 @@ def test_a_file_that_is_no_lexicon_is_refused(tmp_path, text):
 
 def test_synthesis_adds_composed_templates_and_drops_those_of_excluded_questions(sample):
     written = synthesis.synthesise(sample, seed=7, n=300)
-    more = synthesis.synthesise(sample, seed=7, n=300, lexicon=LEXICON, composed=400)
+    more = synthesis.synthesise(sample, seed=7, n=300, lexicon=LEXICON, composed=2000)
     assert len({sql.template(e.sql) for e in more} - {sql.template(e.sql) for e in written}) > 20
-    again = synthesis.synthesise(sample, seed=7, n=300, lexicon=LEXICON, composed=400, exclude=more)
+    again = synthesis.synthesise(sample, seed=7, n=300, lexicon=LEXICON, composed=2000, exclude=more)
     assert not {sql.template(e.sql) for e in again} & {sql.template(e.sql) for e in more}

@@ -82,7 +82,7 @@ def test_there_are_many_templates_with_phrasings_enough(pool, train, masked):
 
 
 def test_the_rates_are_those_of_the_profile(pool, train):
-    rates = Counter(trait for e in train for trait in (e.difficulty, *e.features))
+    rates = Counter(trait for e in train for trait in (e.difficulty, *e.features, *synthesis.width(e.sql)))
     off = {trait: (rates[trait] / len(train), share) for trait, share in pool.profile.items()
            if abs(rates[trait] / len(train) - share) > POINTS}
     assert not off
