@@ -7,8 +7,8 @@ A pack of 16 rows has some 800 labels, and a vocabulary of 49,152 makes that 160
 over between the head and its gradient, and by which an allocator's holes grow step for step. Here 256 tokens' logits
 are made, turned into their gradient and given up before the next ones (as in Cut Cross-Entropy, Wijmans et al. 2024,
 arXiv:2411.09009, without its kernels). It takes the same time, and is for training: the gradient is made either way.
-While it lasts the model's `logits` are the last hidden states. A model that changes its logits after the head, by a
-scale or a cap, would get another loss: whoever uses this compares first. Heavy: imported by `packing` alone.
+While it lasts the model's `logits` are the last hidden states. A model that caps its logits after the head would get
+another loss (a scale does no harm): whoever uses this compares first. Heavy: imported by `packing` alone.
 """
 
 import contextlib

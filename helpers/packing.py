@@ -108,9 +108,9 @@ def _packed(rows: list, fill: bool = False) -> tuple[dict, list[int], list[list[
     """
     prefix = common_prefix([list(row.prompt) for row in rows])
     suffixes = [[*row.prompt[len(prefix) :], *row.completion] for row in rows]
-    for suffix in suffixes if fill else ():
-        suffix += suffix[-1:] * (-len(suffix) % SUFFIX_MULTIPLE)
     if fill:
+        for suffix in suffixes:
+            suffix += suffix[-1:] * (-len(suffix) % SUFFIX_MULTIPLE)
         suffixes[-1] += suffixes[-1][-1:] * (-sum(map(len, suffixes)) % PACK_MULTIPLE)
     tokens, positions, kept = list(prefix), list(range(len(prefix))), []
     for row, suffix in zip(rows, suffixes, strict=True):

@@ -4,6 +4,7 @@ import logging
 import random
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -113,6 +114,26 @@ def test_memory_that_is_asked_for_again_is_kept_and_given_back_in_the_end():
             kept = [again(), again()]
         assert min(*usual, kept[0]) > 10_000 and kept[1] < 100 and again() > 10_000, (usual, kept)
         assert psutil.Process().memory_info().rss - resident < 2**24
+    """
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def huge_pages() -> str:
+    path = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    return path.read_text() if path.exists() else "[never]"
+
+
+@pytest.mark.skipif("[never]" in huge_pages(), reason="this system has no huge pages to give")
+def test_memory_that_is_kept_comes_in_huge_pages():
+    script = """if True:
+        import re
+        from pathlib import Path
+        from helpers import runtime
+        huge = lambda: int(re.search(r"AnonHugePages: +([0-9]+)", Path("/proc/self/smaps_rollup").read_text())[1])
+        with runtime.keeping_memory(size=2**28):
+            before, block = huge(), b"x" * 2**26
+            assert huge() - before > 2**15, (before, huge())  # in kB: half of the block at least
     """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
