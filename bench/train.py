@@ -2,12 +2,14 @@
 
     python bench/train.py [--rows 8] [--steps 4] [--skip trl]
 
-Every way trains on the same rows, with the same adapter, in a process of its own; seconds are the Trainer's
-train_runtime, and the cores' seconds a row stand beside them for a machine that is busy. Prompts show a few of the
-sample's tables, since TRL's padded batch of the whole schema takes more than 20 GB. Prints a table and, as its last
-line, one JSON object: ratio_trl and ratio_one_by_one (rows a second of packed rows over theirs, fp32), rows_per_s and
-peak_gb (packed, fp32), rows_per_s_16, rows_per_s_bf16, rows_per_s_nf4_bf16, max_rel_grad_error (packed beside separate
-rows, fp32) and max_rel_grad_error_nf4 (packed in 4 bits beside separate rows with the dequantised weights).
+Every way trains on the same rows, with the same adapter, in a process of its own; seconds are those of all optimizer
+steps but the first, in which memory is touched for the first time, and the cores' seconds a row stand beside them for a
+machine that is busy. Prompts show a few of the sample's tables, since TRL's padded batch of the whole schema takes more
+than 20 GB; those of `…_whole` show all, as the suite's prompts do by default. Prints a table and, as its last line, one
+JSON object: ratio_trl, ratio_one_by_one and ratio_one_by_one_whole (rows a second of packed rows over theirs, fp32),
+ratio_one_by_one_16 (packs of twice the rows over the same), rows_per_s and peak_gb (packed, fp32) and the same with
+_16, _bf16, _nf4_bf16 and _whole, max_rel_grad_error (packed beside separate rows, fp32) and max_rel_grad_error_nf4
+(packed in 4 bits beside separate rows with the dequantised weights).
 """
 
 import argparse
@@ -19,6 +21,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from transformers import TrainerCallback
+from transformers.trainer import DEFAULT_CALLBACKS
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -27,16 +32,33 @@ from helpers.params import Qlora  # noqa: E402
 
 TABLES = 4
 FIXED = Qlora(lora_dropout=0.0)  # no two ways would draw the same dropout, and gradients are to be equal
-WAYS = {  # name: how the model is loaded, rows in a pack for each row of the batch
-    "packed": ({}, 1), "packed_16": ({}, 2), "packed_bf16": ({"compute_dtype": "bfloat16"}, 1),
-    "packed_nf4_bf16": ({"compute_dtype": "bfloat16", "load_in_4bit": True}, 1), "one_by_one": ({}, 0),
+HALF = {"compute_dtype": "bfloat16"}
+WAYS = {  # name: how the model is loaded, the batch as a multiple of --rows, whether it is one pack
+    "packed": ({}, 1, True), "packed_16": ({}, 2, True), "packed_bf16": (HALF, 1, True),
+    "packed_nf4_bf16": (HALF | {"load_in_4bit": True}, 1, True), "packed_whole": ({}, 1, True),
+    "one_by_one": ({}, 1, False), "one_by_one_whole": ({}, 1, False),
 }
 
 
-def training_rows(model: models.Model, count: int) -> list[finetune.Row]:
-    """Return rows of the shipped training questions that share a prompt of about half the usual length."""
+class Stopwatch(TrainerCallback):
+    """Note the time at the end of every optimizer step, of the clock and of the cores."""
+
+    def __init__(self):
+        self.ends = []
+        Stopwatch.last = self
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        self.ends.append((time.perf_counter(), time.process_time()))
+
+
+DEFAULT_CALLBACKS.append(Stopwatch)  # every Trainer gets one, TRL's too
+
+
+def training_rows(model: models.Model, count: int, whole: bool = False) -> list[finetune.Row]:
+    """Return rows of the shipped training questions that share a prompt: the whole schema, or about half of it."""
     schema = sample.schema()
-    description = prompts.describe(replace(schema, tables=schema.tables[:TABLES]), prompts.blurbs(dataset.FOLDER))
+    shown = schema if whole else replace(schema, tables=schema.tables[:TABLES])
+    description = prompts.describe(shown, prompts.blurbs(dataset.FOLDER))
     examples = dataset.load(dataset.FOLDER / "train.jsonl")
     return finetune.rows((examples * count)[:count], [prompts.Context(description)], model, seed=7)
 
@@ -44,18 +66,14 @@ def training_rows(model: models.Model, count: int) -> list[finetune.Row]:
 def train(name: str, size: int, steps: int) -> dict:
     """Train `steps` steps one of our ways and return its figures."""
     import peft  # noqa: F401  (imports are not training, and take seconds)
-    from transformers import Trainer  # noqa: F401
 
-    load, scale = WAYS[name]
-    model = models.load("bundled", **load)
-    pack = size * scale or 1
-    params = FIXED.model_copy(update={"per_device_train_batch_size": pack, "max_steps": steps,
-                                      "gradient_accumulation_steps": 1 if scale else size})
-    batch = pack if scale else size
+    load, scale, packed = WAYS[name]
+    model, batch = models.load("bundled", **load), size * scale
+    params = FIXED.model_copy(update={"per_device_train_batch_size": batch if packed else 1, "max_steps": steps,
+                                      "gradient_accumulation_steps": 1 if packed else batch})
     with tempfile.TemporaryDirectory() as folder:
-        rows, start = training_rows(model, batch * steps), time.process_time()
-        history = finetune.train(model, rows, params, folder)
-    return figures(history[-1]["train_runtime"], start, batch * steps)
+        finetune.train(model, training_rows(model, batch * steps, name.endswith("_whole")), params, folder)
+    return figures(batch)
 
 
 def train_trl(size: int, steps: int) -> dict:
@@ -76,13 +94,16 @@ def train_trl(size: int, steps: int) -> dict:
             max_length=FIXED.max_length, completion_only_loss=True, bf16=False, use_cpu=True, report_to="none",
             save_strategy="no", disable_tqdm=True,
         ), train_dataset=datasets.Dataset.from_list(rows), processing_class=model.tokenizer, peft_config=lora)
-        start = time.process_time()
-        return figures(trainer.train().metrics["train_runtime"], start, size * steps)
+        trainer.train()
+    return figures(size)
 
 
-def figures(seconds: float, start: float, count: int) -> dict:
-    """Return speed and memory after `count` rows in so many seconds; `start` is the process's time before them."""
-    return {"rows_per_s": round(count / seconds, 3), "core_s_a_row": round((time.process_time() - start) / count, 2),
+def figures(batch: int) -> dict:
+    """Return speed and memory of the last training, whose steps had so many rows each."""
+    ends = Stopwatch.last.ends
+    rows = batch * (len(ends) - 1)
+    seconds, core_s = (end - start for start, end in zip(ends[0], ends[-1], strict=True))
+    return {"rows_per_s": round(rows / seconds, 3), "core_s_a_row": round(core_s / rows, 2),
             "peak_gb": round(runtime.peak_memory()["peak_rss_mb"] / 1024, 2)}
 
 
@@ -175,12 +196,17 @@ def main() -> None:
             measured[name] = in_a_process(name, given)
             print(f"{name:16} {measured[name]}", flush=True)
     speed = {name: found["rows_per_s"] for name, found in measured.items() if "rows_per_s" in found}
-    others = [name for name in ("trl", "one_by_one") if name in speed]
-    result = {f"ratio_{name}": round(speed["packed"] / speed[name], 2) for name in others}
+    pairs = {"trl": ("packed", "trl"), "one_by_one": ("packed", "one_by_one"),
+             "one_by_one_16": ("packed_16", "one_by_one"),
+             "one_by_one_whole": ("packed_whole", "one_by_one_whole")}
+    result = {f"ratio_{name}": round(speed[ours] / speed[theirs], 2) for name, (ours, theirs) in pairs.items()
+              if ours in speed and theirs in speed}
     result |= {f"rows_per_s{name.removeprefix('packed')}": speed[name] for name in speed if name.startswith("packed")}
     result |= {f"max_rel_grad_error{name.removeprefix('gradients')}": found["error"]
                for name, found in measured.items() if "error" in found}
-    print(json.dumps(result | {"peak_gb": measured["packed"]["peak_gb"]}))
+    result |= {f"peak_gb{name.removeprefix('packed')}": measured[name]["peak_gb"]
+               for name in speed if name.startswith("packed")}
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ one costs about 50 ms):
 
 Not tied, so still the database's to refuse: an alias or a column in a select list that no later FROM brings, names
 that leave their scope (a subquery's alias used outside it), which columns a CTE or derived table has, ambiguous names,
-types, the number of a function's arguments, ONLY_FULL_GROUP_BY. Cannot be written at all: recursive CTEs,
-LATERAL, named windows, FULLTEXT, JSON, joins by comma, backslashes in strings, computed columns named without AS. It
-knows no data.
+types, the number of a function's arguments, ONLY_FULL_GROUP_BY. Cannot be written at all: a subquery in a select list
+that reads the query around it, recursive CTEs, LATERAL, named windows, FULLTEXT, JSON, joins by comma, backslashes in
+strings, computed columns named without AS. It knows no data.
 """
 
 import re

@@ -155,6 +155,24 @@ def needless_quotes(tree: exp.Expression, example: Example, schema: Schema) -> I
             yield f"quotes {name.name} needlessly"
 
 
+def made_in_derived_table(tree: exp.Expression, example: Example, schema: Schema) -> Iterator[str]:
+    """What a derived table computes is selected from it as one summary only; else WITH says first what it is.
+
+    A reader, and a grammar that goes from left to right, then knows a name before it is used.
+    """
+    for select in tree.find_all(exp.Select):
+        sources = [join.this for join in select.args.get("joins") or []]
+        sources += [first.this for first in [select.args.get("from_")] if first]
+        made = {
+            output.alias.lower()
+            for source in sources if isinstance(source, exp.Subquery)
+            for output in source.this.selects if not isinstance(output.unalias(), exp.Column)
+        }  # fmt: skip
+        used = [c for output in select.selects for c in output.find_all(exp.Column) if c.name.lower() in made]
+        if used and not (len(select.selects) == len(used) == 1 and isinstance(used[0].parent, exp.AggFunc)):
+            yield f"selects {used[0].name} from a derived table, which WITH would have named before"
+
+
 def distinct_not_implied(tree: exp.Expression, example: Example, schema: Schema) -> Iterator[str]:
     """The outermost DISTINCT needs a question that asks for each once, or for which ones there are."""
     if tree.args.get("distinct") and isinstance(tree, exp.Select) and not wording.asks_for_each_once(example.nlq):
@@ -180,6 +198,7 @@ def columns_not_explained(tree: exp.Expression, example: Example, schema: Schema
 ERRORS = (
     key_not_asked_for, order_not_asked_for, limit_not_asked_for, limit_without_total_order, unqualified_in_join,
     computed_without_name, star, reserved_name, not_mysql, recursion, clock_or_chance, comma_join, needless_quotes,
+    made_in_derived_table,
 )  # fmt: skip
 WARNINGS = (distinct_not_implied, window_without_total_order, columns_not_explained)
 

@@ -217,7 +217,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--database", default="sample", help="a source, see helpers/database.py")
     parser.add_argument("--templates", type=Path, default=TEMPLATES, help="a folder of YAML files")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--n", type=int, default=14400)
+    parser.add_argument("--n", type=int, default=20000)
     parser.add_argument("--lexicon", type=Path, help="a lexicon file, to compose more templates from")
     parser.add_argument("--composed", type=int, default=COMPOSED, help="how many are composed")
     parser.add_argument("--out", type=Path, required=True)

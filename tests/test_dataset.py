@@ -128,4 +128,4 @@ def test_the_shipped_splits_load_in_one_call(tmp_path):
 
     files = {name: str(dataset.FOLDER / f"{name}.jsonl") for name in dataset.SPLITS}
     loaded = datasets.load_dataset("json", data_files=files, cache_dir=str(tmp_path))
-    assert {name: part.num_rows for name, part in loaded.items()} == {"train": 14400, "dev": 100, "test": 200}
+    assert {name: part.num_rows for name, part in loaded.items()} == {"train": 20000, "dev": 100, "test": 200}

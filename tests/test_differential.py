@@ -166,8 +166,22 @@ def _kind(answer: tuple | int) -> str | int:
 def _is_accepted(sql: str, ours: tuple | int, theirs: tuple | int) -> bool:
     found = (_kind(ours), _kind(theirs))
     return any(
-        (d["ours"], d["theirs"]) == found and d.get("sql", sql) == sql and re.search(d.get("matching", ""), sql)
+        (d["ours"], d["theirs"]) == found
+        and d.get("sql", sql) == sql
+        and re.search(d.get("matching", ""), sql)
+        and ("within" not in d or _near(ours, theirs, d["within"]))
         for d in _deviations()
+    )
+
+
+def _near(ours: tuple, theirs: tuple, within: float) -> bool:
+    """Tell whether two results differ in decimals only, and by no more than that in any."""
+    def close(left: object, right: object) -> bool:
+        return _same(left, right) or (type(left) is type(right) is Decimal and abs(left - right) <= within)
+
+    (columns, first), (names, second) = ours, theirs
+    return columns == names and len(first) == len(second) and all(
+        len(a) == len(b) and all(map(close, a, b)) for a, b in zip(_sorted(first), _sorted(second), strict=True)
     )
 
 

@@ -13,7 +13,7 @@ from helpers import database, dataset, house_style, slots, sql, synthesis, templ
 from helpers.dataset import FOLDER, Example
 from helpers.slots import TemplateError
 
-SEED, N, LEXICON = 7, 14400, FOLDER / "lexicon.yaml"
+SEED, N, LEXICON = 7, 20000, FOLDER / "lexicon.yaml"
 POINTS = 0.04  # how far a rate of the training pairs may lie from the profile
 
 
