@@ -7,13 +7,12 @@
 >>> compare(expected, history)["minutes"]                   # once it was trained
 {'predicted': 61.0, 'measured': 58.2}
 
-All follows from the architecture's numbers by counting what a Llama-like block keeps for its backward pass. The two
-constants of a CPU (what the allocator adds, seconds a byte) were fitted to the bundled model on an EPYC with two cores,
-timed by one core's seconds: memory within 10 % and time within 15 % for short trainings of packs of 8 and 16, one
-length of prompt, ranks 16 and 32, fp32, bf16 and 4 bits, without gradient checkpointing; 800 steps of the profile `cpu`
-took a tenth longer than it says. With checkpointing a CPU takes up to twice the memory estimated, as its allocator
-gives little back. The GPUs' rates are their data sheets' times an assumed efficiency and have not been measured. Memory
-is in GB of 2**30 bytes.
+All follows from the architecture's numbers by counting what a Llama-like block keeps for its backward pass. The three
+constants of a CPU (what the allocator adds, seconds an element, the efficiency of attention) were fitted to the bundled
+model on an EPYC with two cores: memory and time within 10 % for packs of 8 and 16, long prompts and short ones, ranks
+16 and 32, fp32, bf16 and 4 bits, without gradient checkpointing; see bench/estimate.py. With checkpointing a CPU takes
+up to twice the memory estimated, as its allocator gives little back. The GPUs' rates are their data sheets' times an
+assumed efficiency and have not been measured. Memory is in GB of 2**30 bytes.
 """
 
 import logging
@@ -30,7 +29,8 @@ log = logging.getLogger(__name__)
 GB = 2**30
 ALLOCATOR = {"cpu": 1.7, "cuda": 1.1}  # memory held over memory asked for, while activations come and go
 LIBRARIES_GB = {"cpu": 0.5, "cuda": 0.5}  # torch, transformers and peft themselves; a CUDA context
-SECONDS_A_BYTE = 3.7e-9  # of one core, for all that is not a matrix product, a byte of kept activations
+SECONDS_AN_ELEMENT = 5e-9  # of one core, for all that is not a matrix product, a number that a layer keeps
+ATTENTION = 0.5  # of the rate of large products: a CPU's attention makes small ones, and powers between them
 EFFICIENCY = {"cpu": 1.0, "cuda": 0.35}  # a CPU's rate is measured on a product, a GPU's is from its data sheet
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 LORA_STATE = 16  # bytes of a trainable weight: itself, its gradient and two moments, fp32
@@ -181,14 +181,13 @@ def estimate(shape: Shape, params: Qlora, device: Device, *, tokens: Tokens, row
     size = params.per_device_train_batch_size
     length = tokens.prefix + size * tokens.suffix
     weights = weight_bytes(shape, params, BYTES[dtype]) / GB
-    trainable = shape.layers * params.lora_r * sum(
-        sum(shape.modules[name]) for name in params.target_modules if name in shape.modules)
+    trainable = _adapters(shape, params)
     kept = _kept(shape, params, BYTES[dtype]) * length
     logits = 3 * 4 * size * tokens.completion * shape.vocabulary  # fp32: logits, their softmax, their gradient
     activations = ALLOCATOR[device.kind] * kept / GB + logits / GB
     adapter = LORA_STATE * trainable / GB
     loading = max(weights, BYTES[dtype] * (shape.linear + shape.embedded) / GB) if device.kind == "cpu" else weights
-    step = params.gradient_accumulation_steps * _pass_seconds(shape, params, device, dtype, length)
+    step = params.gradient_accumulation_steps * _pass_seconds(shape, params, device, dtype, tokens)
     packs = math.ceil(rows / size)
     steps = params.max_steps if params.max_steps > 0 else math.ceil(
         params.num_train_epochs * packs / params.gradient_accumulation_steps)
@@ -248,6 +247,12 @@ def weight_bytes(shape: Shape, params: Model, width: int) -> float:
     return shape.linear * bits / 8 + width * shape.embedded
 
 
+def _adapters(shape: Shape, params: Qlora) -> int:
+    """Return the parameters of the adapters, which are all that is trained."""
+    return shape.layers * params.lora_r * sum(
+        sum(shape.modules[name]) for name in params.target_modules if name in shape.modules)
+
+
 def _elements(shape: Shape) -> int:
     """Return the numbers a layer keeps of one token: two norms, queries to output, and the gated product."""
     attended, shared = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
@@ -262,14 +267,19 @@ def _kept(shape: Shape, params: Qlora, width: int) -> float:
     return layer + shape.layers * width * shape.hidden if params.gradient_checkpointing else shape.layers * layer
 
 
-def _pass_seconds(shape: Shape, params: Qlora, device: Device, dtype: str, length: int) -> float:
-    """Return the seconds of one forward and backward pass over a pack of `length` tokens."""
+def _pass_seconds(shape: Shape, params: Qlora, device: Device, dtype: str, tokens: Tokens) -> float:
+    """Return the seconds of one forward and backward pass over a pack."""
     again = 1.5 if params.gradient_checkpointing else 1.0  # forward, backward, and forward once more
-    operations = again * length * 4 * shape.linear  # attention and adapters are in the seconds a byte
-    seconds = operations / (EFFICIENCY[device.kind] * device.tflops.get(dtype, device.tflops[device.dtype]) * 1e12)
+    length = tokens.prefix + params.per_device_train_batch_size * tokens.suffix
+    operations = again * length * (4 * shape.linear + 6 * _adapters(shape, params))
+    rate = EFFICIENCY[device.kind] * device.tflops.get(dtype, device.tflops[device.dtype]) * 1e12
+    seconds = operations / rate
     if device.kind == "cpu":
-        kept = length * shape.layers * _elements(shape) * BYTES[dtype]
-        seconds += (1 + again) / 2 * kept * SECONDS_A_BYTE / device.cores
+        seen = tokens.prefix**2 / 2 + (length - tokens.prefix) * (tokens.prefix + tokens.suffix / 2)
+        attended = 14 * seen * shape.layers * shape.heads * shape.head_dim  # two products forward, five backward
+        kept = length * shape.layers * _elements(shape)
+        seconds += again * attended / (ATTENTION * rate)
+        seconds += (1 + again) / 2 * kept * SECONDS_AN_ELEMENT / device.cores
     return seconds
 
 

@@ -22,25 +22,20 @@ def test_the_adapter_of_the_bundled_model_has_the_size_peft_reports():
     assert estimate.estimate(BUNDLED, Qlora(), EPYC, tokens=Tokens(100, 10, 5), rows=8).trainable == 4_884_480
 
 
-@pytest.mark.parametrize("load_in_4bit, dtype, size, dropout, rank, tokens, tflops, peak_gb, step_s", [
-    (False, "float32", 8, 0.05, 16, Tokens(923, 47, 33), 0.165, 5.12, 6.3),
-    (False, "float32", 8, 0.0, 16, Tokens(923, 47, 33), 0.165, 4.10, 6.2),
-    (True, "float32", 8, 0.0, 16, Tokens(923, 47, 33), 0.165, 4.46, 6.3),
-    (True, "float32", 8, 0.0, 16, Tokens(1044, 47, 33), 0.165, 4.49, 6.6),
-    (True, "float32", 16, 0.0, 16, Tokens(908, 47, 33), 0.165, 5.11, 7.6),
-    (False, "float32", 8, 0.0, 16, Tokens(936, 77, 51), 0.207, 4.59, 8.1),
-    (False, "float32", 16, 0.0, 16, Tokens(292, 77, 51), 0.207, 4.72, 6.9),
-    (True, "bfloat16", 8, 0.0, 16, Tokens(936, 77, 51), 0.88, 2.64, 3.2),
-    (False, "bfloat16", 16, 0.0, 32, Tokens(292, 77, 51), 0.88, 2.86, 2.7),
+@pytest.mark.parametrize("load_in_4bit, dtype, size, rank, tokens, peak_gb, step_s", [
+    (False, "float32", 8, 16, Tokens(936, 84, 54), 4.81, 7.1),
+    (False, "float32", 16, 16, Tokens(292, 81, 52), 4.99, 6.0),
+    (True, "bfloat16", 8, 16, Tokens(936, 84, 54), 2.77, 2.7),
+    (False, "bfloat16", 16, 32, Tokens(292, 81, 52), 2.91, 2.3),
 ])
-def test_memory_and_time_are_near_what_was_measured_on_two_cores(load_in_4bit, dtype, size, dropout, rank, tokens,
-                                                                 tflops, peak_gb, step_s):
+def test_memory_and_time_are_near_what_was_measured_on_two_cores(load_in_4bit, dtype, size, rank, tokens, peak_gb,
+                                                                 step_s):
     params = Qlora(load_in_4bit=load_in_4bit, bnb_4bit_compute_dtype=dtype, per_device_train_batch_size=size,
-                   gradient_accumulation_steps=1, lora_dropout=dropout, lora_r=rank)
-    device = Device("cpu", 16.0, {dtype: tflops}, cores=2, dtype=dtype)
+                   gradient_accumulation_steps=1, lora_dropout=0.0, lora_r=rank)
+    device = Device("cpu", 16.0, {"float32": 0.216, "bfloat16": 0.943}, cores=2, dtype=dtype)
     expected = estimate.estimate(BUNDLED, params, device, tokens=tokens, rows=size)
-    assert expected.peak_gb == pytest.approx(peak_gb, rel=0.15)
-    assert expected.step_s == pytest.approx(step_s, rel=0.15)
+    assert expected.peak_gb == pytest.approx(peak_gb, rel=0.1)
+    assert expected.step_s == pytest.approx(step_s, rel=0.1)
 
 
 def test_steps_follow_from_rows_epochs_and_accumulation():
