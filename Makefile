@@ -1,5 +1,5 @@
 # Two commands matter: `make demo` runs the suite, `make test` checks it. Each target makes the .venv it needs.
-# `make results` is the experiment of docs/results: an hour on two cores; started again, it goes on.
+# `make results` is the experiment of docs/results: an hour and a half on two cores; started again, it goes on.
 PYTHON ?= python3
 BIN := .venv/bin
 NOTEBOOKS := $(wildcard notebooks/*.py)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
+from helpers.columns import sources
 from helpers.schema import Schema, Table
 
 
@@ -54,10 +55,9 @@ class Scope:
 def scope_of(select: exp.Select, schema: Schema) -> Scope:
     """Return what is known of the tables a SELECT reads: their names, keys and joins."""
     known = {name.lower() for name in schema.names}
-    joins = select.args.get("joins") or []
-    sources = [source.this for source in (select.args.get("from_"), *joins) if source is not None]
-    base = [s for s in sources if isinstance(s, exp.Table) and s.name.lower() in known]
-    return Scope(select, {s.alias_or_name.lower(): schema.table(s.name) for s in base}, bool(base) and base == sources)
+    read = sources(select)
+    base = [s for s in read if isinstance(s, exp.Table) and s.name.lower() in known]
+    return Scope(select, {s.alias_or_name.lower(): schema.table(s.name) for s in base}, bool(base) and base == read)
 
 
 def own(scope: Scope, kind: type | tuple) -> list[exp.Expression]:

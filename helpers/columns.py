@@ -33,15 +33,18 @@ def family(mysql_type: str) -> str:
     return next((name for name, starts in FAMILIES.items() if mysql_type.startswith(starts)), "text")
 
 
+def sources(select: exp.Select) -> list[exp.Expression]:
+    """Return what a SELECT reads in its FROM and its joins: tables, derived tables."""
+    return [part.this for part in (select.args.get("from_"), *(select.args.get("joins") or [])) if part is not None]
+
+
 def tables_of(node: exp.Expression, schema: Schema) -> dict[str, str]:
     """Map the names (lower case) by which a node's SELECT knows base tables to the tables' own names."""
     select = node if isinstance(node, exp.Select) else node.find_ancestor(exp.Select)
     known = {name.lower() for name in schema.names}
     found: dict[str, str] = {}
     while select is not None:
-        sources = [select.args.get("from_"), *(select.args.get("joins") or [])]
-        for source in sources:
-            table = source.this if source is not None else None
+        for table in sources(select):
             if isinstance(table, exp.Table) and table.name.lower() in known:
                 found.setdefault(table.alias_or_name.lower(), table.name)
         select = select.find_ancestor(exp.Select)

@@ -95,6 +95,10 @@ class Tokens:
     suffix: int
     completion: int
 
+    def packed(self, rows: int) -> int:
+        """Return the length of a pack of so many rows."""
+        return self.prefix + rows * self.suffix
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -179,7 +183,7 @@ def estimate(shape: Shape, params: Qlora, device: Device, *, tokens: Tokens, row
     """Estimate a training of `rows` rows by these parameters on the device."""
     dtype = device.dtype if params.bnb_4bit_compute_dtype == "auto" else params.bnb_4bit_compute_dtype
     size = params.per_device_train_batch_size
-    length = tokens.prefix + size * tokens.suffix
+    length = tokens.packed(size)
     weights = weight_bytes(shape, params, BYTES[dtype]) / GB
     trainable = _adapters(shape, params)
     kept = _kept(shape, params, BYTES[dtype]) * length
@@ -270,7 +274,7 @@ def _kept(shape: Shape, params: Qlora, width: int) -> float:
 def _pass_seconds(shape: Shape, params: Qlora, device: Device, dtype: str, tokens: Tokens) -> float:
     """Return the seconds of one forward and backward pass over a pack."""
     again = 1.5 if params.gradient_checkpointing else 1.0  # forward, backward, and forward once more
-    length = tokens.prefix + params.per_device_train_batch_size * tokens.suffix
+    length = tokens.packed(params.per_device_train_batch_size)
     operations = again * length * (4 * shape.linear + 6 * _adapters(shape, params))
     rate = EFFICIENCY[device.kind] * device.tflops.get(dtype, device.tflops[device.dtype]) * 1e12
     seconds = operations / rate

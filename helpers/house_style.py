@@ -20,7 +20,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from helpers import wording
-from helpers.columns import resolve
+from helpers.columns import resolve, sources
 from helpers.dataset import Example
 from helpers.mysqlite.error import MySqlError
 from helpers.mysqlite.parse import parse as parse_strictly
@@ -161,13 +161,9 @@ def made_in_derived_table(tree: exp.Expression, example: Example, schema: Schema
     A reader, and a grammar that goes from left to right, then knows a name before it is used.
     """
     for select in tree.find_all(exp.Select):
-        sources = [join.this for join in select.args.get("joins") or []]
-        sources += [first.this for first in [select.args.get("from_")] if first]
-        made = {
-            output.alias.lower()
-            for source in sources if isinstance(source, exp.Subquery)
-            for output in source.this.selects if not isinstance(output.unalias(), exp.Column)
-        }  # fmt: skip
+        derived = [source for source in sources(select) if isinstance(source, exp.Subquery)]
+        made = {output.alias.lower() for source in derived for output in source.this.selects
+                if not isinstance(output.unalias(), exp.Column)}
         used = [c for output in select.selects for c in output.find_all(exp.Column) if c.name.lower() in made]
         if used and not (len(select.selects) == len(used) == 1 and isinstance(used[0].parent, exp.AggFunc)):
             yield f"selects {used[0].name} from a derived table, which WITH would have named before"

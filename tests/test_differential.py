@@ -12,7 +12,7 @@ import json
 import math
 import re
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import pymysql
@@ -104,37 +104,39 @@ def _ask_server(session: pymysql.Connection, sql: str) -> tuple[list[str], list[
     return [c[0] for c in cursor.description], [tuple(map(_plain, row)) for row in cursor.fetchall()]
 
 
-def _same(left: object, right: object) -> bool:
+def _same(left: object, right: object, within: float = 0) -> bool:
     if type(left) is not type(right):
         return False
     if isinstance(left, float):
         return math.isclose(left, right, rel_tol=1e-9)
     if isinstance(left, Decimal):
-        return left == right and left.as_tuple().exponent == right.as_tuple().exponent
+        return abs(left - right) <= within and left.as_tuple().exponent == right.as_tuple().exponent
     return left == right
 
 
-def _agree(sql: str, ours: tuple | int, theirs: tuple | int) -> bool:
+def _agree(sql: str, ours: tuple | int, theirs: tuple | int, within: float = 0) -> bool:
+    """Tell whether both answer alike, decimals to `within`, with rows in the order that the statement asks for."""
     if isinstance(ours, int) or isinstance(theirs, int):
         return ours == theirs
     columns, first = ours
     second = theirs[1]
     keys = _order_positions(sql, columns)
     in_order = len(first) == len(second) and all(
-        _tied(a[key], b[key]) for a, b in zip(first, second, strict=True) for key in keys
+        _tied(a[key], b[key], within) for a, b in zip(first, second, strict=True) for key in keys
     )
-    return columns == theirs[0] and in_order and all(map(_same_row, _sorted(first), _sorted(second)))
+    same_row = partial(_same_row, within=within)
+    return columns == theirs[0] and in_order and all(map(same_row, _sorted(first), _sorted(second)))
 
 
-def _tied(left: object, right: object) -> bool:
+def _tied(left: object, right: object, within: float) -> bool:
     """Tell whether either may stand before the other: Inês and Inés are one text to the collation."""
     if isinstance(left, str) and isinstance(right, str):
         left, right = collation.key(left), collation.key(right)
-    return _same(left, right)
+    return _same(left, right, within)
 
 
-def _same_row(left: tuple, right: tuple) -> bool:
-    return len(left) == len(right) and all(map(_same, left, right))
+def _same_row(left: tuple, right: tuple, within: float) -> bool:
+    return len(left) == len(right) and all(map(partial(_same, within=within), left, right))
 
 
 def _sorted(rows: list[tuple]) -> list[tuple]:
@@ -169,19 +171,8 @@ def _is_accepted(sql: str, ours: tuple | int, theirs: tuple | int) -> bool:
         (d["ours"], d["theirs"]) == found
         and d.get("sql", sql) == sql
         and re.search(d.get("matching", ""), sql)
-        and ("within" not in d or _near(ours, theirs, d["within"]))
+        and ("within" not in d or _agree(sql, ours, theirs, d["within"]))
         for d in _deviations()
-    )
-
-
-def _near(ours: tuple, theirs: tuple, within: float) -> bool:
-    """Tell whether two results differ in decimals only, and by no more than that in any."""
-    def close(left: object, right: object) -> bool:
-        return _same(left, right) or (type(left) is type(right) is Decimal and abs(left - right) <= within)
-
-    (columns, first), (names, second) = ours, theirs
-    return columns == names and len(first) == len(second) and all(
-        len(a) == len(b) and all(map(close, a, b)) for a, b in zip(_sorted(first), _sorted(second), strict=True)
     )
 
 
